@@ -1,0 +1,169 @@
+"""The contract between the feed and a venue: bytes in, events out, frames back.
+
+A venue is a folder under `arbees_feed/venues/` with a `SPEC` and one line in `VENUES`.
+Nothing here does I/O: time is an argument and frames to send wait in an outbox.
+"""
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from arbees_feed.core.events import Event, TopOfBook
+from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+
+
+_UNKNOWN_NAMES_KEPT = 32
+
+
+class DecoderStats(msgspec.Struct):
+    """What one decoder counted; plain integers, read by metrics."""
+
+    frames: int = 0
+    unknown_kinds: int = 0
+    malformed: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    resets: int = 0
+    resyncs: int = 0
+    stale_dropped: int = 0
+    venue_errors: int = 0
+    unknown_kind_names: dict[str, int] = msgspec.field(default_factory=dict)
+    last_problem: str = ""
+
+    def unknown(self, kind: str) -> None:
+        """Count a kind of frame we do not know, by name (a bounded number of names is kept)."""
+        self.unknown_kinds += 1
+        names = self.unknown_kind_names
+        key = kind[:40] if kind[:40] in names or len(names) < _UNKNOWN_NAMES_KEPT else "other"
+        names[key] = names.get(key, 0) + 1
+
+
+class Decoder(Protocol):
+    """One connection's conversation with a venue, without the connection.
+
+    Made anew for each connection, never reset. After `start`, `receive`, `tick`, `add`,
+    `remove` and `resync` the caller sends what is in `outbox` and clears it.
+    """
+
+    outbox: list[bytes]
+    stats: DecoderStats
+
+    def start(self, markets: Sequence[MarketId]) -> None:
+        """Queue the opening frames: the venue-wide channels, and full books of *markets*."""
+
+    def add(self, markets: Sequence[MarketId]) -> None:
+        """Ask for the full books of further markets on this connection."""
+
+    def remove(self, markets: Sequence[MarketId]) -> None:
+        """Ask for no more of these markets."""
+
+    def receive(self, frame: bytes) -> Sequence[Event]:
+        """Turn one frame into what it says.
+
+        Raises:
+            ProtocolViolation: the frame can't be understood and its damage can't be confined to
+                one market; the connection must be made anew.
+        """
+
+    def tick(self, now_s: float) -> Sequence[Event]:
+        """Do what is due by time (keep-alive, overdue answers); call about once a second.
+
+        Raises:
+            ProtocolViolation: the venue does not answer what it must.
+        """
+
+    def resync(self, market: MarketId, reason: str) -> None:
+        """Ask for a fresh snapshot of a market whose book proved wrong (once until answered)."""
+
+
+class DecoderOptions(msgspec.Struct, frozen=True):
+    """What a connection is for."""
+
+    everything: bool = False
+    """Carry the venue-wide channels (tickers of all markets, market lifecycle)."""
+    trades: bool = False
+    """Ask for trades."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A key id and the function that signs with its private key; prints nothing of either."""
+
+    key_id: str
+    sign: Callable[[bytes], bytes]
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A REST request that a crawl wants made; the driver hands the body back."""
+
+    url: str
+    params: tuple[tuple[str, str], ...] = ()
+    method: str = "GET"
+    body: bytes | None = None
+    signed: bool = False
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Metadata that a crawl has found so far."""
+
+    markets: Sequence[MarketMeta] = ()
+    events: Sequence[EventMeta] = ()
+    tops: Sequence[TopOfBook] = ()
+    """Tops of book from REST answers."""
+
+
+# A crawl yields requests and findings; after a Request it is sent the body (None: not found).
+Crawl = Generator[Request | Found, bytes | None, None]
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which markets the user wants full books of; all empty and `top` 0 selects none."""
+
+    markets: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    top: int = 0
+    """The N most traded open markets, when nothing else is named."""
+
+
+class Catalogue(Protocol):
+    """A venue's metadata over REST: which requests to make, and what the answers mean.
+
+    Every method returns a crawl (see `Crawl`), so that paging, parsing and joining are pure.
+    """
+
+    def immediate(self, selection: Selection) -> Sequence[MarketId]:
+        """Return the selected markets that are known without any request."""
+
+    def universe(self, selection: Selection) -> Crawl:
+        """Find the open markets that *selection* names (only those that need a request)."""
+
+    def listing(self, since_s: int | None) -> Crawl:
+        """Find all open events and markets, or what has changed since Unix time *since_s*."""
+
+    def lookup(self, markets: Sequence[MarketId]) -> Crawl:
+        """Find these markets, whatever their state."""
+
+
+class VenueSpec(msgspec.Struct, frozen=True):
+    """All that the feed needs to know of a venue."""
+
+    name: str
+    new_decoder: Callable[[DecoderOptions], Decoder]
+    handshake_headers: Callable[[Credentials | None, str, int], Mapping[str, str]]
+    """(credentials, path of the URL, Unix ms) -> headers of the WebSocket upgrade."""
+    silence_timeout_s: float
+    """No frame of any kind (pings and pongs count) for so long: the socket is dead."""
+    markets_per_socket: int
+    """How many full books one connection carries."""
+    everything_first: bool
+    """Whether one connection carries venue-wide channels, wanted markets or not."""
+    new_catalogue: Callable[[Mapping[str, str]], Catalogue]
+    """(base URLs by name: `rest`, or `gamma` and `clob`) -> the venue's metadata."""
+    market_form: re.Pattern[str]
+    """What a market id of this venue looks like."""
