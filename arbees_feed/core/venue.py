@@ -13,7 +13,6 @@ import msgspec
 from arbees_feed.core.events import Event, TopOfBook
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
 
-
 _UNKNOWN_NAMES_KEPT = 32
 
 
