@@ -44,7 +44,10 @@ class LevelSet(msgspec.Struct, frozen=True, gc=False):
 
 
 class TopTold(msgspec.Struct, frozen=True, gc=False):
-    """The best prices that the venue says its book has now; None is an empty side."""
+    """The best prices that the venue says its book has now; None: it says nothing of that side.
+
+    An empty bid side is 0, an empty ask side 1 dollar.
+    """
 
     market: MarketId
     best_bid: Ticks | None
@@ -103,6 +106,12 @@ class MarketListed(msgspec.Struct, frozen=True):
     meta: MarketMeta
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Something a person should read in the log: a venue's error, an unanswered request."""
+
+    text: str
+
+
 Event = (
     LevelChanged
     | LevelSet
@@ -114,4 +123,5 @@ Event = (
     | TickerLost
     | TradingChanged
     | MarketListed
+    | Notice
 )

@@ -38,6 +38,18 @@ class DecoderStats(msgspec.Struct):
         key = kind[:40] if kind[:40] in names or len(names) < _UNKNOWN_NAMES_KEPT else "other"
         names[key] = names.get(key, 0) + 1
 
+    def add(self, other: "DecoderStats") -> None:
+        """Add what another decoder counted."""
+        for name in _COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for kind, count in other.unknown_kind_names.items():
+            known = self.unknown_kind_names
+            known[kind] = known.get(kind, 0) + count
+        self.last_problem = other.last_problem or self.last_problem
+
+
+_COUNTERS = tuple(field.name for field in msgspec.structs.fields(DecoderStats) if field.type is int)
+
 
 class Decoder(Protocol):
     """One connection's conversation with a venue, without the connection.
@@ -73,6 +85,9 @@ class Decoder(Protocol):
             ProtocolViolation: the venue does not answer what it must.
         """
 
+    def ended(self, reason: str) -> Sequence[Event]:
+        """Tell what the venue's close of the connection, with this reason, says of markets."""
+
     def resync(self, market: MarketId, reason: str) -> None:
         """Ask for a fresh snapshot of a market whose book proved wrong (once until answered)."""
 
@@ -80,8 +95,10 @@ class Decoder(Protocol):
 class DecoderOptions(msgspec.Struct, frozen=True):
     """What a connection is for."""
 
-    everything: bool = False
-    """Carry the venue-wide channels (tickers of all markets, market lifecycle)."""
+    tickers: bool = False
+    """Carry the tickers of all markets, where the venue has such a channel."""
+    lifecycle: bool = False
+    """Carry announcements of new, paused and ended markets."""
     trades: bool = False
     """Ask for trades."""
 
@@ -130,11 +147,28 @@ class Selection(msgspec.Struct, frozen=True):
     """The N most traded open markets, when nothing else is named."""
 
 
+class CatalogueStats(msgspec.Struct):
+    """What one catalogue counted; plain integers, read by metrics."""
+
+    pages: int = 0
+    records: int = 0
+    skipped: int = 0
+    """Records that could not be used; the rest of their page was."""
+    not_found: int = 0
+    """Things asked for by name that the venue does not know."""
+    runaways: int = 0
+    """Listings cut short because their paging went in circles."""
+    last_problem: str = ""
+
+
 class Catalogue(Protocol):
     """A venue's metadata over REST: which requests to make, and what the answers mean.
 
-    Every method returns a crawl (see `Crawl`), so that paging, parsing and joining are pure.
+    Every crawl (see `Crawl`) is pure: paging, parsing and joining are. It raises
+    ProtocolViolation when a whole answer cannot be read; a bad record is skipped and counted.
     """
+
+    stats: CatalogueStats
 
     def immediate(self, selection: Selection) -> Sequence[MarketId]:
         """Return the selected markets that are known without any request."""
@@ -158,10 +192,10 @@ class VenueSpec(msgspec.Struct, frozen=True):
     """(credentials, path of the URL, Unix ms) -> headers of the WebSocket upgrade."""
     silence_timeout_s: float
     """No frame of any kind (pings and pongs count) for so long: the socket is dead."""
+    has_ticker_channel: bool
+    """Whether one channel carries the top of book of every market."""
     markets_per_socket: int
     """How many full books one connection carries."""
-    everything_first: bool
-    """Whether one connection carries venue-wide channels, wanted markets or not."""
     new_catalogue: Callable[[Mapping[str, str]], Catalogue]
     """(base URLs by name: `rest`, or `gamma` and `clob`) -> the venue's metadata."""
     market_form: re.Pattern[str]

@@ -1,1 +1,28 @@
+"""Polymarket (international CLOB): public market channel, books of YES tokens."""
 
+import re
+from collections.abc import Mapping
+
+from arbees_feed.core.venue import Credentials, VenueSpec
+from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
+from arbees_feed.venues.polymarket.decoder import PolymarketDecoder
+
+
+def _no_headers(credentials: Credentials | None, path: str, now_ms: int) -> Mapping[str, str]:
+    """The market channel is public."""
+    del credentials, path, now_ms
+    return {}
+
+
+SPEC = VenueSpec(
+    name="polymarket",
+    new_decoder=PolymarketDecoder,
+    handshake_headers=_no_headers,
+    # We ask PING every 10 s; a PONG queues behind data and was seen 11 s late.
+    silence_timeout_s=30.0,
+    has_ticker_channel=False,
+    # Above 500 tokens opening books go missing; 200 is what robust clients use.
+    markets_per_socket=200,
+    new_catalogue=PolymarketCatalogue,
+    market_form=re.compile(r"[0-9]{1,78}"),
+)

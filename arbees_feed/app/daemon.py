@@ -1,0 +1,248 @@
+"""The daemon: everything connected, started in order and stopped in order.
+
+Start: Redis, HTTP endpoint, publisher, venues. Stop: the venues first; every price is then marked
+stale, the publisher writes what waits, and Redis is closed last.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from arbees_feed.app import readings
+from arbees_feed.app.embedded import EMBEDDED, embedded_server
+from arbees_feed.app.venue import Venue, plans
+from arbees_feed.config import Settings, redact_url
+from arbees_feed.config.keys import load_credentials
+from arbees_feed.core.backoff import Backoff
+from arbees_feed.core.wire import Names
+from arbees_feed.errors import FatalError
+from arbees_feed.feed.service import Runnable
+from arbees_feed.ops.http import Readiness, serve
+from arbees_feed.ops.metrics import Metrics
+from arbees_feed.publish.leftovers import Leftovers
+from arbees_feed.publish.service import MIRROR_PHASES, Pipe, PipeOwner, Publisher
+from arbees_feed.publish.status import StatusBoard
+from arbees_feed.supervisor import Policy, Supervisor
+from arbees_feed.transport.redis import open_client, open_pipe
+
+_log = structlog.get_logger("arbees_feed.daemon")
+
+REDIS_PATIENCE_S = 10.0
+"""How long a start waits for Redis: in a composed system it may come up after us."""
+
+# Redis is near and alone: no herd to spread, and every second of its absence is a stale price.
+_REDIS_POLICY = Policy(
+    backoff=Backoff(first_s=0.1, cap_s=1.0), healthy_after_s=5.0, fatal_retry_s=5.0
+)
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Where a started daemon can be found."""
+
+    redis_url: str
+    http_url: str | None
+    venues: tuple[str, ...]
+
+
+class Daemon:
+    """One run of the feed."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load keys.
+
+        Raises:
+            SettingsError: a key can't be loaded.
+        """
+        self._settings = settings
+        self._plans = plans(settings, load_credentials(settings.kalshi))
+        self._session = time.time_ns()
+        self._names = Names(settings.redis.key_prefix)
+        self.venues: list[Venue] = []
+        self._redis_failure = ""
+
+    async def run(
+        self, stop: asyncio.Event, on_ready: Callable[[Running], None] = lambda _: None
+    ) -> None:
+        """Run until *stop* is set; everything is marked and written before it returns.
+
+        Raises:
+            FatalError: Redis can't be reached at the start, or the HTTP port is taken.
+        """
+        async with AsyncExitStack() as stack:
+            url = await self._redis_url(stack)
+            client: Any = open_client(url, timeout_s=self._settings.redis.io_timeout_s)
+            stack.push_async_callback(client.aclose)
+            await self._reach(client, url)
+            http = await stack.enter_async_context(_http_session())
+            publisher = self._new_publisher(url)
+            supervisor = Supervisor(Policy(), on_failure=self._on_failure)
+            redis_supervisor = Supervisor(_REDIS_POLICY, on_failure=self._on_failure)
+            self.venues = [
+                Venue(plan, self._settings, publisher, http, client, supervisor.count)
+                for plan in self._plans
+            ]
+            board = StatusBoard(self.venues, publisher.send, self._names, self._session)
+            metrics = Metrics(
+                [
+                    readings.venue_readings(self.venues),
+                    readings.publisher_readings(publisher),
+                    readings.restart_readings([supervisor, redis_supervisor]),
+                ]
+            )
+            health = _Health(self.venues, publisher)
+            http_url = await self._serve(stack, health, metrics)
+            on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
+            writing: list[Runnable] = [publisher, _Clock(publisher)]
+            writing += self._leftovers(client, publisher)
+            feeding: list[Runnable] = [board]
+            for venue in self.venues:
+                feeding += venue.services()
+            written = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(redis_supervisor.run(writing, written), name="writing")
+                await supervisor.run(feeding, stop)
+                await self._finish(publisher, board)
+                written.set()
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    async def _redis_url(self, stack: AsyncExitStack) -> str:
+        url = self._settings.redis.url.get_secret_value()
+        if url == EMBEDDED:
+            url = await stack.enter_async_context(embedded_server())
+        if url.startswith(("redis+sentinel://", "redis+cluster://")):
+            raise FatalError(f"{url.partition('://')[0]} is not supported by this version")
+        return url
+
+    async def _reach(self, client: Any, url: str) -> None:
+        """Wait for Redis, for a while: it may start after us."""
+        deadline_s = time.monotonic() + REDIS_PATIENCE_S
+        waiter = asyncio.Event()
+        while True:
+            try:
+                await client.execute_command("PING")
+            except RedisError as exc:
+                if time.monotonic() > deadline_s or "auth" in type(exc).__name__.lower():
+                    raise FatalError(f"cannot use redis at {redact_url(url)}: {exc}") from exc
+                _log.warning("waiting for redis", url=redact_url(url), error=str(exc))
+                await _pause(waiter, 1.0)
+            else:
+                return
+
+    def _new_publisher(self, url: str) -> Publisher:
+        timeout_s = self._settings.redis.io_timeout_s
+
+        @asynccontextmanager
+        async def dial(owner: PipeOwner) -> AsyncIterator[Pipe]:
+            async with open_pipe(owner, url, timeout_s=timeout_s) as pipe:
+                yield pipe
+
+        return Publisher(
+            dial,
+            self._names,
+            session=self._session,
+            depth=self._settings.publish.depth,
+            io_timeout_s=timeout_s,
+            call_soon=asyncio.get_running_loop().call_soon,
+            on_new_server=self._redis_was_replaced,
+        )
+
+    def _leftovers(self, client: Any, publisher: Publisher) -> list[Leftovers]:
+        return [
+            Leftovers(
+                client, self._names, venue.venue, publisher.opener(venue.venue), self._session
+            )
+            for venue in self.venues
+        ]
+
+    async def _serve(
+        self, stack: AsyncExitStack, health: "_Health", metrics: Metrics
+    ) -> str | None:
+        http = self._settings.http
+        if not http.enabled:
+            return None
+        return await stack.enter_async_context(
+            serve(http.host, http.port, health=health, metrics=metrics)
+        )
+
+    # -- end ---------------------------------------------------------------------------------------
+
+    async def _finish(self, publisher: Publisher, board: StatusBoard) -> None:
+        for venue in self.venues:
+            venue.stop()
+        board.say_stopped("the feed was stopped")
+        timeout_s = self._settings.publish.drain_timeout_s
+        if not await publisher.finish(timeout_s):
+            _log.warning(
+                "stopped before redis took everything",
+                waited_s=timeout_s,
+                markets_waiting=publisher.waiting,
+            )
+
+    def _redis_was_replaced(self) -> None:
+        _log.warning("another redis server or an empty one: writing everything again")
+        for venue in self.venues:
+            venue.redis_was_replaced()
+
+    def _on_failure(self, service: str, error: Exception, delay_s: float) -> None:
+        for venue in self.venues:
+            if service.startswith(venue.venue) and not venue.feed.open_links:
+                venue.feed.reason = f"{error} (again in {delay_s:.1f} s)"
+
+
+class _Clock:
+    """Gives the publisher its tenths of a second."""
+
+    name = "publisher-clock"
+
+    def __init__(
+        self, publisher: Publisher, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._publisher = publisher
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await self._sleep(1.0 / MIRROR_PHASES)
+            self._publisher.tick(time.monotonic())
+
+
+class _Health:
+    """Whether prices can be relied on now."""
+
+    def __init__(self, venues: Sequence[Venue], publisher: Publisher) -> None:
+        self._venues = venues
+        self._publisher = publisher
+
+    def readiness(self) -> Readiness:
+        """Return which venues have no live data, and whether Redis takes what we write."""
+        missing = {}
+        for venue in self._venues:
+            state, reason = venue.state()
+            if state != "live":
+                missing[venue.venue] = f"{state.value}: {reason}" if reason else state.value
+        if not self._publisher.connected:
+            missing["redis"] = "not connected"
+        return Readiness(missing)
+
+
+@asynccontextmanager
+async def _http_session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        yield session
+
+
+async def _pause(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,255 @@
+"""The parts of one venue, put together."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import aiohttp
+import msgspec
+import structlog
+from yarl import URL
+
+from arbees_feed.config import Settings
+from arbees_feed.core.events import MarketListed
+from arbees_feed.core.model import MarketId, VenueState
+from arbees_feed.core.rotation import Rotation
+from arbees_feed.core.venue import Catalogue, Credentials, DecoderOptions, Selection, VenueSpec
+from arbees_feed.core.wire import Names
+from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.service import Enricher, EnrichOptions
+from arbees_feed.enrich.writer import MetadataWriter, Redis
+from arbees_feed.errors import FeedError
+from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.markets import MarketTable
+from arbees_feed.feed.service import Runnable, VenueFeed
+from arbees_feed.feed.session import Connection
+from arbees_feed.publish.service import Publisher
+from arbees_feed.supervisor import Policy, keep_running
+from arbees_feed.transport.http import HttpFetcher
+from arbees_feed.transport.websocket import open_websocket
+from arbees_feed.venues import VENUES
+
+_log = structlog.get_logger("arbees_feed.venue")
+
+
+class VenuePlan(msgspec.Struct, frozen=True):
+    """What the settings say of one venue, in words that fit every venue."""
+
+    spec: VenueSpec
+    ws_urls: Sequence[str]
+    rest_urls: Mapping[str, str]
+    options: DecoderOptions
+    selection: Selection
+    credentials: Credentials | None
+
+
+def plans(settings: Settings, credentials: Credentials | None) -> list[VenuePlan]:
+    """Return a plan for each venue that is on."""
+    makers = {"kalshi": _kalshi_plan, "polymarket": _polymarket_plan}
+    return [makers[name](settings, credentials) for name in settings.active_venues]
+
+
+def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePlan:
+    kalshi = settings.kalshi
+    return VenuePlan(
+        spec=VENUES["kalshi"],
+        ws_urls=kalshi.ws_url,
+        rest_urls={"rest": kalshi.rest_url[0]},
+        options=DecoderOptions(
+            tickers=kalshi.subscribe_all, lifecycle=True, trades=settings.publish.trades
+        ),
+        selection=Selection(markets=kalshi.markets, events=kalshi.events, series=kalshi.series),
+        credentials=credentials,
+    )
+
+
+def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> VenuePlan:
+    polymarket = settings.polymarket
+    named = polymarket.markets or polymarket.events or polymarket.tags
+    return VenuePlan(
+        spec=VENUES["polymarket"],
+        ws_urls=polymarket.ws_url,
+        rest_urls={"gamma": polymarket.gamma_url, "clob": polymarket.clob_url},
+        options=DecoderOptions(lifecycle=True, trades=settings.publish.trades),
+        selection=Selection(
+            markets=polymarket.markets,
+            events=polymarket.events,
+            tags=polymarket.tags,
+            top=0 if named else polymarket.top,
+        ),
+        credentials=None,
+    )
+
+
+class Venue:
+    """One venue: its markets, its connections, its discovery and enrichment."""
+
+    def __init__(
+        self,
+        plan: VenuePlan,
+        settings: Settings,
+        publisher: Publisher,
+        http: aiohttp.ClientSession,
+        redis: Redis,
+        on_failure: Callable[[str, Exception, float], None],
+    ) -> None:
+        spec = plan.spec
+        self.venue = spec.name
+        self.plan = plan
+        self._http = http
+        self._urls = Rotation(plan.ws_urls)
+        self._first_price = asyncio.Event()
+        self.fetcher = HttpFetcher(http, sign=self._sign)
+        catalogue = spec.new_catalogue(plan.rest_urls)
+        names = Names(settings.redis.key_prefix)
+        self.writer = MetadataWriter(redis, names)
+        self.table = MarketTable(
+            publisher.opener(spec.name),
+            MarketsConfig(
+                stale_grace_s=settings.publish.stale_grace_s,
+                trades=settings.publish.trades,
+                depth=settings.publish.depth > 0,
+            ),
+            monotonic=time.monotonic,
+            on_listed=self._on_listed,
+            on_notice=self._on_notice,
+        )
+        self.feed = VenueFeed(
+            spec,
+            plan.options,
+            self.table,
+            self._dial,
+            lambda link: self._keep_running(link, on_failure),
+        )
+        self.universe = self._new_universe(catalogue)
+        self.enricher = self._new_enricher(catalogue, settings)
+
+    def services(self) -> list[Runnable]:
+        """Return what the supervisor has to run."""
+        services: list[Runnable] = [self.feed]
+        if self.universe is not None:
+            services.append(_Named(f"{self.venue}-universe", self.universe))
+        if self.enricher is not None:
+            services.append(_Named(f"{self.venue}-enrich", self.enricher))
+        return services
+
+    def _new_universe(self, catalogue: Catalogue) -> Universe | None:
+        selection = self.plan.selection
+        if selection == Selection():
+            return None
+        return Universe(
+            catalogue, self.fetcher, selection, want=self.feed.want, gone=self.feed.drop
+        )
+
+    def _new_enricher(self, catalogue: Catalogue, settings: Settings) -> Enricher | None:
+        if not settings.enrich.enabled:
+            return None
+        return Enricher(
+            catalogue,
+            self.fetcher,
+            self.writer,
+            first_price=self._wait_for_price,
+            unknown=lambda: [m.id for m in self.table if not self.writer.knows(m.id)],
+            options=EnrichOptions(refresh_s=settings.enrich.refresh_s),
+        )
+
+    # -- connections -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _dial(self) -> AsyncIterator[Connection]:
+        url = self._urls.current
+        headers = self.plan.spec.handshake_headers(
+            self.plan.credentials, URL(url).path, time.time_ns() // 1_000_000
+        )
+        connection: AbstractAsyncContextManager[Connection]
+        connection = open_websocket(self._http, url, headers)
+        opened = False
+        try:
+            async with connection as socket:
+                opened = True
+                yield socket
+        except FeedError:
+            if not opened:
+                self._urls.failed(url)
+            raise
+
+    async def _keep_running(
+        self, link: Runnable, on_failure: Callable[[str, Exception, float], None]
+    ) -> None:
+        await keep_running(link, policy=Policy(), on_failure=on_failure)
+
+    def _sign(self, method: str, path: str) -> Mapping[str, str]:
+        """Sign a REST request; every one that a catalogue makes is a GET."""
+        del method
+        now_ms = time.time_ns() // 1_000_000
+        return self.plan.spec.handshake_headers(self.plan.credentials, path, now_ms)
+
+    # -- what the stream tells ---------------------------------------------------------------------
+
+    def _on_listed(self, event: MarketListed) -> None:
+        if self.enricher is not None:
+            self.enricher.announce([event.meta])
+
+    def _on_notice(self, text: str) -> None:
+        _log.warning("venue says", venue=self.venue, text=text)
+
+    async def _wait_for_price(self) -> None:
+        await self._first_price.wait()
+
+    # -- what others ask ---------------------------------------------------------------------------
+
+    def state(self) -> tuple[VenueState, str]:
+        """Return the venue's state now and the reason for it."""
+        if self.table.live and not self._first_price.is_set():
+            self._first_price.set()
+        return self.feed.state()
+
+    def fields(self) -> Mapping[str, str]:
+        """Return the counters for `feed:venue:<venue>`."""
+        decoded = self.feed.decoded()
+        markets = self.table.stats
+        return {
+            "url": self._urls.current,
+            "markets": str(len(self.table)),
+            "markets_live": str(self.table.live),
+            "books": str(sum(len(link.markets) for link in self.feed.links)),
+            "connections": str(self.feed.open_links),
+            "connects": str(self.feed.stats.connects),
+            "losses": str(self.feed.stats.losses),
+            "last_loss": self.feed.stats.last_loss,
+            "frames": str(decoded.frames),
+            "gaps": str(decoded.gaps),
+            "resyncs": str(decoded.resyncs),
+            "malformed": str(decoded.malformed),
+            "unknown_kinds": str(decoded.unknown_kinds),
+            "last_problem": decoded.last_problem,
+            "quotes": str(markets.quotes),
+            "stale": str(markets.stale),
+            "metadata": str(self.writer.stats.markets_written),
+        }
+
+    def stop(self) -> None:
+        """Show every price as stale: this process will not correct them any more."""
+        self.table.stop(time.time_ns())
+
+    def redis_was_replaced(self) -> None:
+        """Write metadata again: another server may know nothing of it."""
+        self.writer.forget()
+
+
+class _Named:
+    """Gives a service its name."""
+
+    def __init__(self, name: str, service: "Universe | Enricher") -> None:
+        self.name = name
+        self._service = service
+
+    async def run(self) -> None:
+        """Run the service."""
+        await self._service.run()
+
+
+def is_market_of(spec: VenueSpec, text: str) -> MarketId | None:
+    """Return *text* as a market id if it has the venue's form."""
+    return MarketId(text) if spec.market_form.fullmatch(text) else None

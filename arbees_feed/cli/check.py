@@ -1,0 +1,5 @@
+"""`arbees-feed check`."""
+
+
+def check() -> None:
+    """Not there yet."""

@@ -1,0 +1,5 @@
+"""`arbees-feed demo`."""
+
+
+def demo() -> None:
+    """Not there yet."""

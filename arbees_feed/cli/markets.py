@@ -1,0 +1,5 @@
+"""`arbees-feed markets`."""
+
+
+def markets() -> None:
+    """Not there yet."""

@@ -1,0 +1,39 @@
+"""`arbees-feed run`: the daemon."""
+
+import asyncio
+import sys
+
+import typer
+
+from arbees_feed import log
+from arbees_feed.app.daemon import Daemon, Running
+from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
+
+
+def run(
+    config: ConfigFile = None,
+    override: Overrides = None,
+    embedded: bool = typer.Option(
+        False, "--embedded", help="Start a Redis-compatible server of our own; its URL is printed."
+    ),
+) -> None:
+    """Run the feed until SIGTERM or SIGINT."""
+    settings = settings_from(config, override, {"redis.url": "embedded"} if embedded else None)
+    log.set_up(settings.log)
+    daemon = Daemon(settings)
+
+    async def main(stop: asyncio.Event) -> None:
+        await daemon.run(stop, _announce if embedded else _stay_silent)
+
+    run_until_stopped(main)
+
+
+def _announce(running: Running) -> None:
+    print(f"redis: {running.redis_url}", flush=True)
+    if running.http_url:
+        print(f"http:  {running.http_url}", flush=True)
+    sys.stdout.flush()
+
+
+def _stay_silent(_running: Running) -> None:
+    pass

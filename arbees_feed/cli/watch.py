@@ -1,0 +1,5 @@
+"""`arbees-feed watch`."""
+
+
+def watch() -> None:
+    """Not there yet."""

@@ -1,0 +1,67 @@
+"""Exact decimal text to integers: prices in 1e-4 dollar, sizes in 1e-6 contract.
+
+Never through float: 0.29 * 100 is 28.999999999999996, and a level that misses its own key stays
+behind as a ghost.
+"""
+
+from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
+
+_PRICE_DECIMALS = 4
+_SIZE_DECIMALS = 6
+_KEPT = 50_000
+
+
+def scaled(text: str, decimals: int) -> int:
+    """Return the number in *text* times 10**decimals.
+
+    Raises:
+        ValueError: *text* is not a plain decimal number, or is finer than that.
+    """
+    whole, _, fraction = text.partition(".")
+    extra = len(fraction) - decimals
+    if extra > 0:
+        if fraction[decimals:].strip("0"):
+            raise ValueError(f"{text!r} is finer than {decimals} decimals")
+        fraction = fraction[:decimals]
+    digits = whole + fraction
+    if not digits.removeprefix("-").isdecimal():
+        raise ValueError(f"{text!r} is not a decimal number")
+    return int(digits + "0" * (decimals - len(fraction)))
+
+
+def lots(text: str) -> Lots:
+    """Return a size (or a signed change of one) in 1e-6 contract."""
+    return scaled(text, _SIZE_DECIMALS)
+
+
+class TicksByText(dict[str, Ticks]):
+    """Prices by their text, parsed once: a venue has some thousand of them.
+
+    Bounded, so that odd text cannot fill the memory.
+    """
+
+    def __missing__(self, text: str) -> Ticks:
+        ticks = scaled(text, _PRICE_DECIMALS)
+        if not 0 <= ticks <= ONE_DOLLAR:
+            raise ValueError(f"price {text!r} is not between 0 and 1 dollar")
+        if len(self) < _KEPT:
+            self[text] = ticks
+        return ticks
+
+
+class LotsByText(dict[str, Lots]):
+    """Sizes by their text; the round ones come again and again."""
+
+    def __missing__(self, text: str) -> Lots:
+        size = scaled(text, _SIZE_DECIMALS)
+        if len(self) < _KEPT:
+            self[text] = size
+        return size
+
+
+def decimal_text(value: int, decimals: int) -> str:
+    """Return value / 10**decimals in its shortest form: `0.5`, `300`, `219.217767`."""
+    whole, fraction = divmod(value, 10**decimals)
+    if not fraction:
+        return str(whole)
+    return f"{whole}.{fraction:0{decimals}d}".rstrip("0")

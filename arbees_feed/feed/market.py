@@ -1,0 +1,99 @@
+"""One market as the feed sees it, and the two things it is connected to."""
+
+from typing import Protocol
+
+import msgspec
+
+from arbees_feed.core.book import BookState, OrderBook
+from arbees_feed.core.events import TopOfBook, Trade
+from arbees_feed.core.model import Lots, MarketId, Quote, Status, Ticks
+
+Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
+"""What readers compare: bid, bid size, ask, ask size, last price, status."""
+
+
+class Outlet(Protocol):
+    """Where the quotes of one market go."""
+
+    def put(self, quote: Quote) -> None:
+        """Take the newest quote; never waits."""
+
+    def put_trade(self, trade: Trade, recv_ns: int) -> None:
+        """Take a trade (only called when trades are published)."""
+
+    def put_depth(self, book: OrderBook, ts_event_ns: int, recv_ns: int) -> None:
+        """Take a changed book (only called when depth is published)."""
+
+
+class Link(Protocol):
+    """The connection that a market's book comes from."""
+
+    def resync(self, market: MarketId, reason: str) -> None:
+        """Ask the venue for a fresh snapshot."""
+
+
+class MarketsConfig(msgspec.Struct, frozen=True):
+    """What to publish, and how long a doubt may last."""
+
+    stale_grace_s: float = 1.0
+    trades: bool = False
+    depth: bool = False
+
+
+class MarketsStats(msgspec.Struct):
+    """Counted over the life of the process; plain integers, read by metrics."""
+
+    quotes: int = 0
+    stale: int = 0
+    closed: int = 0
+    books_lost: int = 0
+    held: int = 0
+    trades: int = 0
+    last_loss: str = ""
+
+
+class Market:
+    """What is known of one market, and what readers were last shown."""
+
+    __slots__ = (
+        "agrees",
+        "book",
+        "book_link",
+        "doubt",
+        "id",
+        "last_price",
+        "last_ts_ns",
+        "outlet",
+        "phase",
+        "quote",
+        "shown",
+        "ticker",
+        "ticker_link",
+        "ts_ns",
+    )
+
+    def __init__(self, market_id: MarketId, outlet: Outlet) -> None:
+        self.id = market_id
+        self.outlet = outlet
+        self.book: OrderBook | None = None
+        self.book_link: Link | None = None
+        self.ticker: TopOfBook | None = None
+        self.ticker_link: Link | None = None
+        self.last_price: Ticks | None = None
+        self.last_ts_ns = 0
+        self.ts_ns = 0
+        self.phase = "open"
+        self.agrees = True
+        self.doubt = ""
+        self.shown: Shown | None = None
+        self.quote: Quote | None = None
+
+    @property
+    def is_shown_live(self) -> bool:
+        """Whether readers take this market's price for good."""
+        return self.shown is not None and self.shown[-1] is Status.LIVE
+
+    def has_source(self) -> bool:
+        """Whether anything that feeds this market is in step now."""
+        book = self.book
+        return self.ticker is not None or (book is not None and book.state is BookState.LIVE)

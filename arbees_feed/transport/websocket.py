@@ -1,0 +1,137 @@
+"""WebSocket connections over aiohttp: frames as bytes, pings answered and seen.
+
+aiohttp is told not to decode text (the decoders take bytes) and not to answer pings by itself,
+because a ping is a sign of life that `last_life_s` must show.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+
+from arbees_feed.core.retryafter import parse_retry_after
+from arbees_feed.errors import AuthenticationRejected, ConnectionLost, FeedError
+
+MAX_FRAME_BYTES: Final = 64 << 20
+"""Kalshi sends messages of up to 64 MiB (changelog 2026-09-24)."""
+
+_CONFIGURATION_STATUSES: Final = frozenset({400, 401, 403, 451})
+_ENDED: Final = frozenset(
+    {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
+)
+
+
+class WebSocketConnection:
+    """An open connection to one venue."""
+
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse[bool]", label: str) -> None:
+        self._socket = socket
+        self._label = label
+        self._close_reason = ""
+        self.received_ns = 0
+        """Unix ns at which the frame last returned was read from the socket."""
+        self.last_life_s = time.monotonic()
+        """Monotonic time of the last frame of any kind, pings and pongs included."""
+
+    async def receive(self) -> bytes:
+        """Return the next text or binary frame.
+
+        Raises:
+            ConnectionLost: the connection has ended; the message has the venue's code and reason.
+        """
+        while True:
+            message = await self._socket.receive()
+            kind = message.type
+            self.received_ns = time.time_ns()
+            self.last_life_s = time.monotonic()
+            if kind is aiohttp.WSMsgType.TEXT or kind is aiohttp.WSMsgType.BINARY:
+                data: bytes = message.data
+                return data
+            if kind is aiohttp.WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif kind in _ENDED:
+                self._close_reason = str(message.extra or "")
+                raise ConnectionLost(f"{self._label} closed by the venue: {self.close_text}")
+            elif kind is aiohttp.WSMsgType.ERROR:
+                raise ConnectionLost(f"{self._label} broke: {message.data}")
+
+    @property
+    def close_text(self) -> str:
+        """The close code and reason, if the venue gave any."""
+        code = self._socket.close_code
+        return f"{code} {self._close_reason}".strip() if code else "no close frame"
+
+    @property
+    def close_reason(self) -> str:
+        """The reason of the venue's close frame."""
+        return self._close_reason
+
+    async def send(self, frame: bytes) -> None:
+        """Send one text frame.
+
+        Raises:
+            ConnectionLost: the connection has ended.
+        """
+        try:
+            await self._socket.send_str(frame.decode())
+        except (aiohttp.ClientError, ConnectionError, RuntimeError) as exc:
+            raise ConnectionLost(f"{self._label} lost while sending: {exc}") from exc
+
+
+@asynccontextmanager
+async def open_websocket(
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    open_timeout_s: float = 10.0,
+) -> AsyncIterator[WebSocketConnection]:
+    """Connect and upgrade.
+
+    Raises:
+        ConnectionLost: no connection, or the venue is busy (429, 5xx; it may have said how long).
+        AuthenticationRejected: 400, 401, 403 or 451: asking again at once can't help.
+    """
+    try:
+        async with asyncio.timeout(open_timeout_s):
+            socket = await session.ws_connect(
+                url,
+                headers=headers,
+                autoping=False,
+                compress=15,
+                max_msg_size=MAX_FRAME_BYTES,
+                decode_text=False,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            )
+    except aiohttp.WSServerHandshakeError as exc:
+        raise _refusal(url, exc) from exc
+    except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise ConnectionLost(f"cannot connect to {url}: {reason}") from exc
+    try:
+        yield WebSocketConnection(socket, url)
+    finally:
+        await socket.close()
+
+
+def _refusal(url: str, exc: aiohttp.WSServerHandshakeError) -> FeedError:
+    text = f"{url} refuses the upgrade with HTTP {exc.status}"
+    headers: Mapping[str, str] = exc.headers or {}
+    if exc.status in _CONFIGURATION_STATUSES:
+        return AuthenticationRejected(f"{text}: {_hint(exc.status)}{_clock_hint(headers)}")
+    wait_s = parse_retry_after(headers.get("Retry-After"), time.time())
+    return ConnectionLost(text, retry_after_s=wait_s)
+
+
+def _hint(status: int) -> str:
+    if status == 451:  # noqa: PLR2004 - the status itself says it
+        return "not available from here"
+    return "check the API key, its permissions and the clock"
+
+
+def _clock_hint(headers: Mapping[str, str]) -> str:
+    date = headers.get("Date")
+    return f" (the venue's clock says {date})" if date else ""
