@@ -122,7 +122,7 @@ class Venue:
             self._dial,
             lambda link: self._keep_running(link, on_failure),
         )
-        self.universe = self._new_universe(catalogue)
+        self.universe = self._new_universe(catalogue, settings)
         self.enricher = self._new_enricher(catalogue, settings)
 
     def services(self) -> list[Runnable]:
@@ -134,12 +134,17 @@ class Venue:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
         return services
 
-    def _new_universe(self, catalogue: Catalogue) -> Universe | None:
+    def _new_universe(self, catalogue: Catalogue, settings: Settings) -> Universe | None:
         selection = self.plan.selection
         if selection == Selection():
             return None
         return Universe(
-            catalogue, self.fetcher, selection, want=self.feed.want, gone=self.feed.drop
+            catalogue,
+            self.fetcher,
+            selection,
+            want=self.feed.want,
+            gone=self.feed.drop,
+            refresh_s=settings.enrich.discovery_s,
         )
 
     def _new_enricher(self, catalogue: Catalogue, settings: Settings) -> Enricher | None:
@@ -150,7 +155,7 @@ class Venue:
             self.fetcher,
             self.writer,
             first_price=self._wait_for_price,
-            unknown=lambda: [m.id for m in self.table if not self.writer.knows(m.id)],
+            unknown=self.table.take_new,
             options=EnrichOptions(refresh_s=settings.enrich.refresh_s),
         )
 
@@ -235,7 +240,8 @@ class Venue:
 
     def redis_was_replaced(self) -> None:
         """Write metadata again: another server may know nothing of it."""
-        self.writer.forget()
+        if self.enricher is not None:
+            self.enricher.forget_written()
 
 
 class _Named:

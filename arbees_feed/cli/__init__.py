@@ -2,8 +2,8 @@
 
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from arbees_feed import __version__
 from arbees_feed.cli import check, demo, markets, run, sim, tape, watch
@@ -50,7 +50,7 @@ def main() -> None:
     """Run the command that the arguments name, and end the process with its exit code."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as exc:
+    except TyperException as exc:
         _complain(exc.format_message())
         code = EXIT_USAGE
     except SettingsError as exc:
@@ -59,7 +59,7 @@ def main() -> None:
     except FeedError as exc:
         _complain(str(exc))
         code = EXIT_FAILED
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = EXIT_FAILED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong.

@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from arbees_feed.config import Settings, load_settings
+from arbees_feed.config import LogSettings, Settings, load_settings
 from arbees_feed.errors import SettingsError
+from arbees_feed.log import set_up
 
 try:
     from uvloop import new_event_loop
@@ -33,20 +34,39 @@ Overrides = Annotated[
 
 
 def settings_from(
-    config: Path | None, overrides: Sequence[str] | None, extra: Mapping[str, str] | None = None
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    extra: Mapping[str, str] | None = None,
+    *,
+    venue_needed: bool = True,
 ) -> Settings:
     """Load the settings of a command.
 
     Raises:
         SettingsError: one of them is wrong; the message names it.
     """
+    given = {**pairs(overrides), **(extra or {})}
+    return load_settings(config, given, venue_needed=venue_needed)
+
+
+def pairs(overrides: Sequence[str] | None) -> dict[str, str]:
+    """Read the values of `--set`; of a key given twice, the last holds.
+
+    Raises:
+        SettingsError: one of them is not KEY=VALUE.
+    """
     given: dict[str, str] = {}
     for text in overrides or ():
         key, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(f"--set {text}: write KEY=VALUE")
+            raise SettingsError("--set: write KEY=VALUE, as in --set redis.key_prefix=test:")
         given[key.strip()] = value
-    return load_settings(config, {**given, **(extra or {})})
+    return given
+
+
+def quiet_log() -> None:
+    """Send what other parts log to stderr, if it is an error: a reader speaks for itself."""
+    set_up(LogSettings(level="error", format="console"))
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
@@ -75,3 +95,12 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -
             return runner.run(guarded())
         except asyncio.CancelledError:
             raise SystemExit(1) from None
+        except BaseExceptionGroup as group:
+            # A TaskGroup wraps what ended it; one line on stderr needs the error itself.
+            raise _first_of(group) from group
+
+
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -50,6 +50,7 @@ class MarketTable:
         self._doubts: dict[MarketId, float] = {}
         self.ended: list[MarketId] = []
         """Markets that have ended since the owner last looked; it unsubscribes them."""
+        self._new: list[MarketId] = []
         self.live = 0
         """How many markets are shown as live now."""
         self.stats = MarketsStats()
@@ -213,7 +214,13 @@ class MarketTable:
         if market is None:
             market = Market(market_id, self._open_outlet(market_id))
             self._markets[market_id] = market
+            self._new.append(market_id)
         return market
+
+    def take_new(self) -> list[MarketId]:
+        """Return the markets first seen since the last call."""
+        new, self._new = self._new, []
+        return new
 
     # -- quotes out ------------------------------------------------------------------------------
 

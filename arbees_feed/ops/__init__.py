@@ -1,1 +1,1 @@
-
+"""What people and machines ask of a running feed: health, metrics, a status page."""

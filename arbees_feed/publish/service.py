@@ -12,7 +12,6 @@ oldest, where the right one to keep is the newest of each market).
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -22,10 +21,12 @@ import msgspec
 from arbees_feed.core.book import BookState
 from arbees_feed.core.events import Trade
 from arbees_feed.core.histogram import LatencyHistogram
-from arbees_feed.core.model import ONE_CONTRACT, ONE_DOLLAR, Lots, MarketId, Quote, Status, Ticks
-from arbees_feed.core.wire import VERSION, Names, encode_map, price_of
+from arbees_feed.core.model import MarketId, Quote, Status
+from arbees_feed.core.wire import Names, encode_map, price_of
 from arbees_feed.publish import resp
+from arbees_feed.publish.batches import Unacknowledged
 from arbees_feed.publish.outlet import Outlet
+from arbees_feed.publish.payloads import depth_payload, trade_payload
 
 MAX_OUTSTANDING = 20_000
 """Commands without a reply beyond which prices are conflated: some 20 ms of Redis time."""
@@ -82,15 +83,6 @@ class PublisherStats(msgspec.Struct):
     last_error: str = ""
 
 
-class _Batch(msgspec.Struct):
-    """What one write carried, until all of it is acknowledged."""
-
-    unanswered: int
-    outlets: list[Outlet]
-    written_s: float
-    failed: bool = False
-
-
 class Publisher:
     """Writes the quotes of all venues over one Redis connection.
 
@@ -125,8 +117,7 @@ class Publisher:
         self._parts: list[bytes] = []
         self._commands = 0
         self._batch: list[Outlet] = []
-        self._batches: deque[_Batch] = deque()
-        self._outstanding = 0
+        self._written = Unacknowledged()
         self._dirty: dict[Outlet, None] = {}
         self._redo: dict[Outlet, None] = {}
         self._depths: dict[Outlet, None] = {}
@@ -172,7 +163,7 @@ class Publisher:
     @property
     def idle(self) -> bool:
         """Whether all is written and acknowledged."""
-        return not (self._dirty or self._redo or self._parts or self._outstanding)
+        return not (self._dirty or self._redo or self._parts or self._written)
 
     # -- quotes in -------------------------------------------------------------------------------
 
@@ -211,21 +202,7 @@ class Publisher:
             self.stats.trades_dropped += 1
             return
         self.stats.trades += 1
-        payload = encode_map(
-            {
-                "v": VERSION,
-                "market_id": outlet.market,
-                "platform": outlet.platform,
-                "price": trade.price / ONE_DOLLAR,
-                "size": trade.size / ONE_CONTRACT,
-                "taker": trade.taker,
-                "trade_id": trade.trade_id,
-                "session": self._session,
-                "ts_event_ns": trade.ts_ns,
-                "ts_recv_ns": recv_ns,
-                "ts_pub_ns": time.time_ns(),
-            }
-        )
+        payload = trade_payload(trade, outlet.platform, self._session, recv_ns)
         self.send([resp.with_payload(outlet.trade_start, payload)])
 
     def note_depth(self, outlet: Outlet) -> None:
@@ -261,13 +238,12 @@ class Publisher:
         if pipe is None or not self._parts:
             return
         data = b"".join(self._parts)
-        self._batches.append(_Batch(self._commands, self._batch, time.monotonic()))
-        self._outstanding += self._commands
+        self._written.add(self._commands, self._batch, time.monotonic())
         self._parts, self._batch, self._commands = [], [], 0
         self.stats.bytes += len(data)
         self.stats.batches += 1
         pipe.write(data)
-        if pipe.paused or self._outstanding > MAX_OUTSTANDING:
+        if pipe.paused or self._written.commands > MAX_OUTSTANDING:
             self.flowing = False
 
     def _queue_depths(self) -> None:
@@ -278,41 +254,23 @@ class Publisher:
             book, ts_event_ns, recv_ns = outlet.depth
             if book.state is not BookState.LIVE:
                 continue
-            bids, asks = book.depth(self._depth)
             self.stats.depths += 1
-            payload = encode_map(
-                {
-                    "v": VERSION,
-                    "market_id": outlet.market,
-                    "platform": outlet.platform,
-                    "bids": _floats(bids),
-                    "asks": _floats(asks),
-                    "session": self._session,
-                    "ts_event_ns": ts_event_ns,
-                    "ts_recv_ns": recv_ns,
-                    "ts_pub_ns": time.time_ns(),
-                }
+            times = (ts_event_ns, recv_ns)
+            payload = depth_payload(
+                book, self._depth, outlet.market, outlet.platform, self._session, times
             )
             self._queue(resp.with_payload(outlet.book_start, payload))
 
     def replies(self, count: int, errors: Sequence[str]) -> None:
         """Take replies off the batches they belong to; what failed is written again later."""
-        self._outstanding -= count
         if errors:
             self.stats.redis_errors += len(errors)
             self.stats.last_error = errors[-1]
-        while count and self._batches:
-            batch = self._batches[0]
-            taken = min(count, batch.unanswered)
-            batch.unanswered -= taken
-            count -= taken
-            batch.failed = batch.failed or bool(errors)
-            if not batch.unanswered:
-                self._batches.popleft()
-                self.reply_latency.observe_ns(int((time.monotonic() - batch.written_s) * 1e9))
-                if batch.failed:
-                    self._redo.update(dict.fromkeys(batch.outlets))
-        if not self.flowing and self._outstanding < MAX_OUTSTANDING // 2:
+        for batch in self._written.answered(count, failed=bool(errors)):
+            self.reply_latency.observe_ns(int((time.monotonic() - batch.written_s) * 1e9))
+            if batch.failed:
+                self._redo.update(dict.fromkeys(batch.outlets))
+        if not self.flowing and self._written.commands < MAX_OUTSTANDING // 2:
             self._drain()
         if self._settled is not None and self.idle:
             self._settled.set()
@@ -326,7 +284,7 @@ class Publisher:
         pipe = self._pipe
         if pipe is None or pipe.paused:
             return
-        room = min(DRAIN_AT_ONCE, (MAX_OUTSTANDING - self._outstanding) // 2)
+        room = min(DRAIN_AT_ONCE, (MAX_OUTSTANDING - self._written.commands) // 2)
         for outlet in list(self._dirty)[: max(0, room)]:
             del self._dirty[outlet]
             quote = outlet.quote
@@ -340,8 +298,10 @@ class Publisher:
 
     def tick(self, now_s: float) -> None:
         """Do what is due; call ten times a second."""
-        if self._batches and now_s - self._batches[0].written_s > self._io_timeout_s:
-            self._abort(f"no reply in {self._io_timeout_s:g} s")
+        oldest_s = self._written.oldest_s()
+        if oldest_s is not None and now_s - oldest_s > self._io_timeout_s:
+            if self._pipe is not None:
+                self._pipe.abort(f"no reply in {self._io_timeout_s:g} s")
             return
         self._write_mirror()
         # Once a second: a server that refuses writes (out of memory) is not asked in a hot loop.
@@ -349,10 +309,6 @@ class Publisher:
             self._requeue(self._redo)
             self._redo = {}
             self._drain()
-
-    def _abort(self, reason: str) -> None:
-        if self._pipe is not None:
-            self._pipe.abort(reason)
 
     def _write_mirror(self) -> None:
         self._phase = (self._phase + 1) % MIRROR_PHASES
@@ -422,12 +378,5 @@ class Publisher:
 
     def _detach(self) -> None:
         self._pipe, self.flowing = None, False
-        for batch in self._batches:
-            self._requeue(dict.fromkeys(batch.outlets))
-        self._requeue(dict.fromkeys(self._batch))
-        self._batches.clear()
-        self._parts, self._batch, self._commands, self._outstanding = [], [], 0, 0
-
-
-def _floats(levels: Sequence[tuple[Ticks, Lots]]) -> list[tuple[float, float]]:
-    return [(price / ONE_DOLLAR, size / ONE_CONTRACT) for price, size in levels]
+        self._requeue(dict.fromkeys([*self._written.take_all(), *self._batch]))
+        self._parts, self._batch, self._commands = [], [], 0

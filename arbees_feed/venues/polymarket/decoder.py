@@ -51,6 +51,23 @@ KINDS: Final = frozenset(
 )
 
 
+class _Join(msgspec.Struct):
+    """An opening book behind which older changes may still be queued.
+
+    The queue ends with the change whose hash is the book's (recorded in June 2026: seven older
+    changes). Those of an earlier time are plainly older; those of the book's own millisecond wait
+    here until the hash, a later time or two ticks decide.
+    """
+
+    at_ms: int
+    hash: str
+    held: list[Event] = []
+    ticks: int = 0
+
+
+_JOIN_TICKS: Final = 2
+
+
 class PolymarketDecoder:
     """One connection's conversation with Polymarket's market channel."""
 
@@ -63,6 +80,7 @@ class PolymarketDecoder:
         self._ping_due_s = 0.0
         self._since_ms: dict[MarketId, int] = {}
         """Member -> time of the newest state of its book; 0 before the opening book."""
+        self._joins: dict[MarketId, _Join] = {}
         self._owed = OwedSnapshots(Patience(answer_timeout_s=10.0))
         self._ticks = TicksByText()
         self._lots = LotsByText()
@@ -95,6 +113,7 @@ class PolymarketDecoder:
         leaving = [m for m in markets if self._since_ms.pop(m, None) is not None]
         for market in leaving:
             self._owed.forget(market)
+            self._joins.pop(market, None)
         self._operate("unsubscribe", leaving)
 
     def resync(self, market: MarketId, reason: str) -> None:
@@ -110,10 +129,20 @@ class PolymarketDecoder:
             self.outbox.append(b"PING")
         again, given_up = self._owed.late(now_s)
         self._resubscribe(again)
-        return [
+        notices = [
             Notice(f"polymarket sends no book of token {market}: unknown or settled?")
             for market in given_up
         ]
+        return [*self._undecided_joins(), *notices] if self._joins else notices
+
+    def _undecided_joins(self) -> list[Event]:
+        released: list[Event] = []
+        for market, join in list(self._joins.items()):
+            join.ticks += 1
+            if join.ticks >= _JOIN_TICKS:
+                released += join.held
+                del self._joins[market]
+        return released
 
     def ended(self, reason: str) -> Sequence[Event]:
         """Say what the end of the connection means: all tokens settled, or nothing."""
@@ -186,34 +215,55 @@ class PolymarketDecoder:
         changes = message.price_changes
         if changes is None:
             changes = list(_old_changes(message))
-        since_ms = self._since_ms
         now_ms = int(message.timestamp)
         events: list[Event] = []
-        told: messages.Change | None = None
         for change in changes:
             market = MarketId(change.asset_id)
-            newest_ms = since_ms.get(market)
+            newest_ms = self._since_ms.get(market)
             if newest_ms is None:
                 continue
             if now_ms < newest_ms:
                 self.stats.stale_dropped += 1
                 continue
+            if self._joins and market in self._joins:
+                events += self._joined(market, change, now_ms)
+                continue
             if newest_ms:
-                since_ms[market] = now_ms
-            if told is not None and told.asset_id != change.asset_id:
-                events += self._told(told, now_ms)
-            told = change
-            events.append(
-                LevelSet(
-                    market,
-                    _SIDES[change.side],
-                    self._ticks[change.price],
-                    self._lots[change.size],
-                    now_ms * _NS_PER_MS,
-                )
+                self._since_ms[market] = now_ms
+            self._append(events, market, change, now_ms)
+        return events
+
+    def _append(
+        self, events: list[Event], market: MarketId, change: messages.Change, now_ms: int
+    ) -> None:
+        """Add what a change says: the level, and the best prices after it."""
+        if events and isinstance(events[-1], TopTold) and events[-1].market == market:
+            events.pop()  # several entries of one token: the last one tells the state after all
+        events.append(
+            LevelSet(
+                market,
+                _SIDES[change.side],
+                self._ticks[change.price],
+                self._lots[change.size],
+                now_ms * _NS_PER_MS,
             )
-        if told is not None:
-            events += self._told(told, now_ms)
+        )
+        events += self._told(change, now_ms)
+
+    def _joined(self, market: MarketId, change: messages.Change, now_ms: int) -> list[Event]:
+        """Decide whether a change is in the opening book already; return what is not."""
+        join = self._joins[market]
+        if now_ms == join.at_ms:
+            if change.hash == join.hash:
+                self.stats.stale_dropped += 1 + sum(type(e) is LevelSet for e in join.held)
+                del self._joins[market]
+            else:
+                self._append(join.held, market, change, now_ms)
+            return []
+        del self._joins[market]
+        self._since_ms[market] = now_ms
+        events = join.held
+        self._append(events, market, change, now_ms)
         return events
 
     def _told(self, change: messages.Change, now_ms: int) -> Sequence[Event]:
@@ -236,6 +286,8 @@ class PolymarketDecoder:
         ticks, lots = self._ticks, self._lots
         bids = [(ticks[level.price], lots[level.size]) for level in message.bids]
         asks = [(ticks[level.price], lots[level.size]) for level in message.asks]
+        if message.hash and not newest_ms:
+            self._joins[market] = _Join(now_ms, message.hash)
         self._since_ms[market] = now_ms
         self._owed.arrived(market)
         return (BookSnapshot(market, bids, asks, now_ms * _NS_PER_MS),)

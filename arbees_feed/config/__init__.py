@@ -1,0 +1,32 @@
+"""Settings: frozen, checked once at the start; the only reader of files and environment.
+
+Private keys are loaded by `arbees_feed.config.keys`, which is imported apart because it brings
+the cryptography package with it.
+"""
+
+from arbees_feed.config.load import load_settings
+from arbees_feed.config.model import (
+    EnrichSettings,
+    HttpSettings,
+    KalshiSettings,
+    LogSettings,
+    PolymarketSettings,
+    PublishSettings,
+    RedisSettings,
+    Settings,
+)
+from arbees_feed.config.redact import redact_text, redact_url
+
+__all__ = [
+    "EnrichSettings",
+    "HttpSettings",
+    "KalshiSettings",
+    "LogSettings",
+    "PolymarketSettings",
+    "PublishSettings",
+    "RedisSettings",
+    "Settings",
+    "load_settings",
+    "redact_text",
+    "redact_url",
+]

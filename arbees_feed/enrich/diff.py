@@ -1,0 +1,91 @@
+"""What a hash holds, and whether it differs from what was last written. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from arbees_feed.core.model import EventMeta, MarketMeta
+
+DIGEST_BYTES = 16
+KEPT = 2_000_000
+
+_encode = msgspec.msgpack.Encoder().encode
+
+Fields = dict[str, str]
+
+
+def market_fields(meta: MarketMeta) -> Fields:
+    """Return the fields of `market:<id>:meta`; absent facts are absent.
+
+    The volume is left out: it changes all the time, and would make every market a changed one.
+    """
+    fields = dict(meta.extras)
+    fields |= {
+        "platform": meta.platform,
+        "title": meta.title,
+        "subtitle": meta.subtitle,
+        "event_id": meta.event_id,
+        "event_title": meta.event_title,
+        "category": meta.category,
+        "status": meta.status,
+        "open_time": meta.open_time,
+        "close_time": meta.close_time,
+        "outcome_yes": meta.outcome_yes,
+        "outcome_no": meta.outcome_no,
+        "tick_size": meta.tick_size,
+        "url": meta.url,
+    }
+    return _present(fields)
+
+
+def event_fields(meta: EventMeta) -> Fields:
+    """Return the fields of `event:<id>:meta`; absent facts are absent."""
+    fields = dict(meta.extras)
+    fields |= {
+        "platform": meta.platform,
+        "title": meta.title,
+        "category": meta.category,
+        "start_time": meta.start_time,
+        "end_time": meta.end_time,
+        "market_count": str(len(meta.market_ids)) if meta.market_ids else "",
+    }
+    return _present(fields)
+
+
+def digest(fields: Mapping[str, str]) -> bytes:
+    """Return 16 bytes that stand for *fields*."""
+    return hashlib.blake2b(_encode(fields), digest_size=DIGEST_BYTES).digest()
+
+
+def _present(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if value}
+
+
+class Written:
+    """Digests of what was written, by key. Bounded: the oldest are forgotten, and written again."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._digests: dict[str, bytes] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._digests
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def differs(self, key: str, found: bytes) -> bool:
+        """Return whether *found* is not what was last written at *key*."""
+        return self._digests.get(key) != found
+
+    def record(self, key: str, found: bytes) -> None:
+        """Remember what was written at *key*."""
+        self._digests.pop(key, None)
+        self._digests[key] = found
+        if len(self._digests) > self._kept:
+            del self._digests[next(iter(self._digests))]
+
+    def clear(self) -> None:
+        """Forget everything: it may be gone."""
+        self._digests.clear()

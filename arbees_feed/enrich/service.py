@@ -1,0 +1,260 @@
+"""Enrichment: the metadata of one venue, read over REST and kept in Redis.
+
+Progress (what was written, how far a listing got, since when to ask) is in the object, so a
+restart by the supervisor goes on where it stopped.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.venue import Catalogue, Found
+from arbees_feed.enrich.crawl import Crawling, Fetcher
+from arbees_feed.enrich.timing import REAL_TIME, Timing
+from arbees_feed.enrich.writer import MetadataWriter
+from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
+
+T = TypeVar("T")
+
+# What a server answers to a request that it may well accept later.
+_PASSING = frozenset({0, 408, 425, 429})
+_SERVER_ERRORS = 500
+
+
+class EnrichOptions(msgspec.Struct, frozen=True):
+    """How often to ask; all times in seconds."""
+
+    start_delay_s: float = 5.0
+    """Begin without a first price after so long."""
+    refresh_s: float = 300.0
+    """From the end of one listing to the start of the next."""
+    lookup_every_s: float = 5.0
+    lookups_a_round: int = 500
+    ask_again_s: float = 600.0
+    """Ask again for a market that the venue did not know."""
+    overlap_s: int = 120
+    """Ask for changes from so long before the last listing: answers may be cached, clocks off."""
+    announced_kept: int = 10_000
+    unknown_kept: int = 100_000
+
+
+class EnrichStats(msgspec.Struct):
+    """How far enrichment has got; plain numbers, read by metrics and logs."""
+
+    listings_done: int = 0
+    requests: int = 0
+    """Requests of the listing that is under way or was last."""
+    markets_found: int = 0
+    lookups: int = 0
+    lookups_dropped: int = 0
+    """Markets whose lookup was given up because too many were waiting."""
+    announced_dropped: int = 0
+    last_listing_s: float = 0.0
+    """How long the last listing took."""
+    last_done_unix_s: float = 0.0
+
+
+class Enricher:
+    """Keeps the metadata of all of a venue's markets in Redis; a service.
+
+    Every market that the venue lists is written, whether the stream has shown it or not: there
+    is no "already known" that could keep metadata out.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        fetcher: Fetcher,
+        writer: MetadataWriter,
+        *,
+        first_price: Callable[[], Awaitable[object]],
+        unknown: Callable[[], Sequence[MarketId]],
+        options: EnrichOptions = EnrichOptions(),  # noqa: B008 (frozen)
+        timing: Timing = REAL_TIME,
+    ) -> None:
+        """Be ready to run.
+
+        `first_price` returns once a price was published. `unknown` returns markets that the
+        stream has shown since it was last called; what it returned is remembered here, and
+        markets that have metadata are left out.
+        """
+        self.stats = EnrichStats()
+        self._catalogue = catalogue
+        self._fetcher = fetcher
+        self._writer = writer
+        self._first_price = first_price
+        self._unknown = unknown
+        self._options = options
+        self._timing = timing
+        self._wake = asyncio.Event()
+        self._begun = False
+        self._announced: dict[MarketId, MarketMeta] = {}
+        # Never asked for; asked for in vain, by time; found by asking (bounded, all three).
+        self._shown: dict[MarketId, None] = {}
+        self._asked_s: dict[MarketId, float] = {}
+        self._found: dict[MarketId, None] = {}
+        self._unwritten = Found()
+        self._listing: Crawling | None = None
+        self._listing_started = (0.0, 0.0)
+        self._since_s: int | None = None
+        self._due_s = float("-inf")
+
+    async def run(self) -> None:
+        """List, then keep up with changes, until cancelled.
+
+        Raises:
+            RetryableError: a request or a write failed; run again to go on.
+            AuthenticationRejected: the venue refuses us.
+        """
+        await self._wait_for_first_price()
+        while True:
+            await self._write_announced()
+            if self._timing.monotonic() >= self._due_s:
+                await self._list()
+            await self._look_up_unknown()
+            until_due_s = max(0.0, self._due_s - self._timing.monotonic())
+            await self._timing.wait(self._wake, min(self._options.lookup_every_s, until_due_s))
+            self._wake.clear()
+
+    def forget_written(self) -> None:
+        """Write everything again, from a full listing on: Redis has lost its data."""
+        self._writer.forget()
+        # No listing may have what had to be asked for.
+        self._shown.update(self._found)
+        self._found.clear()
+        self._listing = None
+        self._since_s = None
+        self._due_s = float("-inf")
+        self._wake.set()
+
+    def announce(self, markets: Sequence[MarketMeta]) -> None:
+        """Take metadata from the stream; it is written unless more is known already."""
+        self._announced.update((meta.market_id, meta) for meta in markets)
+        self.stats.announced_dropped += _shorten(self._announced, self._options.announced_kept)
+        self._wake.set()
+
+    async def _wait_for_first_price(self) -> None:
+        """Stay out of the way of the first price, but not for ever."""
+        if not self._begun:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.start_delay_s):
+                    await self._first_price()
+            self._begun = True
+
+    async def _write_announced(self) -> None:
+        announced = dict(self._announced)
+        await self._writer.write_first(list(announced.values()))
+        for market, meta in announced.items():
+            if self._announced.get(market) is meta:
+                del self._announced[market]
+
+    async def _list(self) -> None:
+        """Finish the listing that is under way, or make a new one."""
+        if self._listing is None:
+            self._listing_started = (self._timing.now(), self._timing.monotonic())
+            self._listing = Crawling(self._catalogue.listing(self._since_s))
+        listing = self._listing
+        try:
+            await self._write_findings(listing)
+        except (ProtocolViolation, RequestFailed) as exc:
+            if not _can_go_on(exc):
+                self._listing = None
+            raise
+        if self._listing is listing:
+            self._finish_listing()
+
+    def _finish_listing(self) -> None:
+        started_unix_s, started_s = self._listing_started
+        done_s = self._timing.monotonic()
+        self._listing = None
+        self._since_s = int(started_unix_s) - self._options.overlap_s
+        self._due_s = done_s + self._options.refresh_s
+        self.stats.listings_done += 1
+        self.stats.last_listing_s = done_s - started_s
+        self.stats.last_done_unix_s = self._timing.now()
+
+    async def _write_findings(self, listing: Crawling) -> None:
+        """Write all that the crawl finds; a finding that could not be written is kept."""
+        await self._write_unwritten()
+        async with contextlib.aclosing(listing.findings(self._fetcher)) as findings:
+            async for found in findings:
+                self.stats.requests = listing.requests
+                self.stats.markets_found += len(found.markets)
+                self._unwritten = found
+                await self._write_unwritten()
+                if self._listing is not listing:
+                    return
+
+    async def _write_unwritten(self) -> None:
+        await self._writer.write(self._unwritten)
+        self._unwritten = Found()
+
+    async def _look_up_unknown(self) -> None:
+        self._note_shown()
+        markets = self._take_due()
+        if not markets:
+            return
+        self.stats.lookups += len(markets)
+        lookup = Crawling(self._catalogue.lookup(markets))
+        try:
+            async with contextlib.aclosing(lookup.findings(self._fetcher)) as findings:
+                async for found in findings:
+                    await self._writer.write(found)
+        except (RequestFailed, RedisUnavailable):
+            self._shown = dict.fromkeys(markets) | self._shown
+            raise
+        except ProtocolViolation:
+            # An answer that cannot be read now will not be readable in a second.
+            self._note_asked(markets)
+            raise
+        self._note_asked(markets)
+
+    def _note_shown(self) -> None:
+        for market in self._unknown():
+            if not self._writer.knows(market) and market not in self._asked_s:
+                self._shown[market] = None
+        self.stats.lookups_dropped += _shorten(self._shown, self._options.unknown_kept)
+
+    def _take_due(self) -> Sequence[MarketId]:
+        """Take a round of markets to ask for: those asked for long ago, then new ones."""
+        not_since_s = self._timing.monotonic() - self._options.ask_again_s
+        markets: list[MarketId] = []
+        for source in (self._asked_s, self._shown):
+            while source and len(markets) < self._options.lookups_a_round:
+                market = next(iter(source))
+                if self._asked_s.get(market, not_since_s) > not_since_s:
+                    break
+                del source[market]
+                if not self._writer.knows(market):
+                    markets.append(market)
+        return markets
+
+    def _note_asked(self, markets: Sequence[MarketId]) -> None:
+        now_s = self._timing.monotonic()
+        for market in markets:
+            if self._writer.knows(market):
+                self._found[market] = None
+            else:
+                self._asked_s[market] = now_s
+        _shorten(self._found, self._options.unknown_kept)
+        self.stats.lookups_dropped += _shorten(self._asked_s, self._options.unknown_kept)
+
+
+def _shorten(markets: dict[MarketId, T], kept: int) -> int:
+    """Forget the oldest beyond *kept*; return how many."""
+    surplus = max(0, len(markets) - kept)
+    for market in list(itertools.islice(markets, surplus)):
+        del markets[market]
+    return surplus
+
+
+def _can_go_on(exc: ProtocolViolation | RequestFailed) -> bool:
+    """Return whether the request that failed is worth making again (a cursor may expire)."""
+    if isinstance(exc, ProtocolViolation):
+        return False
+    return exc.status in _PASSING or exc.status >= _SERVER_ERRORS

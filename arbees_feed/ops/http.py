@@ -1,0 +1,135 @@
+"""The HTTP endpoint: /livez, /readyz, /metrics, and a status page at /.
+
+It only reads. Nothing it says holds a secret, but it says which markets are followed, so it
+listens on loopback unless told otherwise.
+"""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from arbees_feed import __version__
+from arbees_feed.config import redact_text
+from arbees_feed.errors import SettingsError
+from arbees_feed.ops.metrics import Metrics
+
+_GOODBYE_S = 1.0  # for answers under way when the server closes
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether prices can be relied on now; *missing* names who is not ready, and why."""
+
+    missing: Mapping[str, str] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether nobody is missing."""
+        return not self.missing
+
+
+class Health(Protocol):
+    """Knows the state of every enabled venue and of Redis."""
+
+    def readiness(self) -> Readiness:
+        """Return who is missing: venues without live data, and Redis if it does not answer."""
+
+
+@asynccontextmanager
+async def serve(
+    host: str,
+    port: int,
+    *,
+    health: Health,
+    metrics: Metrics,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[str]:
+    """Serve while the block runs; yield the base URL (port 0 takes any free port).
+
+    Raises:
+        SettingsError: *host* and *port* can't be listened on.
+    """
+    runner = web.AppRunner(
+        _application(health, metrics, monotonic), access_log=None, shutdown_timeout=_GOODBYE_S
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await _listen(site, host, port)
+        yield _url(host, site.port)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(site: web.TCPSite, host: str, port: int) -> None:
+    try:
+        await site.start()
+    except (OSError, UnicodeError) as exc:  # the latter for a host like ".."
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {_reason(exc)}; set http.host and http.port, "
+            "or http.enabled = false"
+        ) from exc
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    # asyncio's text is a paragraph; the error number says the same in three words. The numbers
+    # of failed look-ups are negative and of another kind.
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _application(
+    health: Health, metrics: Metrics, monotonic: Callable[[], float]
+) -> web.Application:
+    started_s = monotonic()
+
+    async def livez(_request: web.Request) -> web.Response:
+        # That this runs at all shows that the loop turns.
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        readiness = health.readiness()
+        return _json(_told(readiness), status=200 if readiness.ready else 503)
+
+    async def prometheus(request: web.Request) -> web.Response:
+        body, content_type = metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def status(_request: web.Request) -> web.Response:
+        about = {
+            "name": "arbees-feed",
+            "version": __version__,
+            "uptime_s": round(monotonic() - started_s, 1),
+            "pages": ["/livez", "/readyz", "/metrics"],
+        }
+        return _json(about | _told(health.readiness()))
+
+    app = web.Application()
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", prometheus)
+    app.router.add_get("/", status)
+    return app
+
+
+def _told(readiness: Readiness) -> dict[str, object]:
+    missing = {name: redact_text(reason) for name, reason in readiness.missing.items()}
+    return {"ready": readiness.ready, "missing": missing}
+
+
+def _json(body: Mapping[str, object], status: int = 200) -> web.Response:
+    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    # Health from a cache is worse than none.
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")

@@ -1,0 +1,226 @@
+"""Kalshi's WebSocket side: who is subscribed to what, and what they are sent."""
+
+import random
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from arbees_feed.sim import kalshi_frames as frames
+from arbees_feed.sim.config import KALSHI
+from arbees_feed.sim.credentials import Refusal
+from arbees_feed.sim.faults import FaultState
+from arbees_feed.sim.kalshi_session import (
+    BOOK,
+    LIFECYCLE,
+    TICKER,
+    TRADE,
+    KalshiSession,
+    Subscription,
+)
+from arbees_feed.sim.shared import Shared
+from arbees_feed.sim.socket import Socket
+from arbees_feed.sim.venue import VenueFeed
+from arbees_feed.sim.world import Change, Group, Market
+
+SECOND_CLEARING_SHARE = 0.6
+BUFFER_OVERFLOW = 25
+
+
+class KalshiFeed(VenueFeed[KalshiSession]):
+    """All Kalshi connections."""
+
+    venue = KALSHI
+
+    def __init__(self, shared: Shared, faults: FaultState) -> None:
+        super().__init__(shared, faults)
+        self._books: dict[str, list[Subscription]] = {}
+        self._channels: dict[str, list[Subscription]] = {TICKER: [], TRADE: [], LIFECYCLE: []}
+        self._dirty: dict[str, Market] = {}
+        self._random = random.Random(f"kalshi {shared.config.seed}")
+
+    def new_session(self, socket: Socket) -> KalshiSession:
+        """Return a conversation without subscriptions."""
+        return KalshiSession(self.shared, self, socket)
+
+    def refusal(self, request: web.BaseRequest) -> web.Response | None:
+        """Refuse a handshake that is not signed."""
+        try:
+            self.shared.keyring.check("GET", request.path, request.headers)
+        except Refusal as exc:
+            body = {"code": exc.code, "message": str(exc)}
+            return web.json_response(body, status=web.HTTPUnauthorized.status_code)
+        return None
+
+    # What sessions tell.
+
+    def command_error(self) -> int | None:
+        """Return the error that a fault wants the next command to get."""
+        return self.faults.command_error()
+
+    def add(self, subscription: Subscription) -> None:
+        """Take in a subscription."""
+        if subscription.channel in self._channels:
+            self._channels[subscription.channel].append(subscription)
+        if subscription.channel == BOOK:
+            self.join(subscription, subscription.tickers or ())
+
+    def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        if subscription.channel in self._channels:
+            self._channels[subscription.channel].remove(subscription)
+        self.leave(subscription, subscription.tickers or ())
+
+    def join(self, subscription: Subscription, tickers: Iterable[str]) -> None:
+        """Send the deltas of these markets to the subscription from now on."""
+        self.wanted.set()
+        if subscription.channel == BOOK:
+            for ticker in tickers:
+                self._books.setdefault(ticker, []).append(subscription)
+
+    def leave(self, subscription: Subscription, tickers: Iterable[str]) -> None:
+        """Send the deltas of these markets no more."""
+        if subscription.channel == BOOK:
+            for ticker in tickers:
+                self._books[ticker].remove(subscription)
+
+    # What the world tells.
+
+    def publish(self, group: Group) -> None:
+        """Send the deltas of a group, then its trade."""
+        market = group.market
+        self._dirty[market.id] = market
+        subscriptions = self._books.get(market.id)
+        if subscriptions:
+            for change in group.changes:
+                self._send_delta(group, change, subscriptions)
+        if group.trade is not None:
+            body = frames.trade_body(market, group.trade)
+            for subscription in self._listeners(TRADE, market):
+                subscription.send("trade", body)
+
+    def relay(self, kind: str, market: Market, body: str) -> None:
+        """Pass on a recorded message, its `msg` as it was, in this subscription's own sequence."""
+        if kind == "ticker":
+            for subscription in self._listeners(TICKER, market):
+                self._send_ticker_body(subscription, body)
+        elif kind == "trade":
+            for subscription in self._listeners(TRADE, market):
+                subscription.send(kind, body)
+        elif kind.startswith("orderbook_"):
+            for subscription in self._books.get(market.id, ()):
+                if not self.is_silent(subscription.session, market):
+                    subscription.send(kind, body)
+        else:
+            self._send_lifecycle(kind, body)
+
+    def publish_tops(self) -> None:
+        """Send a ticker for each market that changed since the last beat."""
+        dirty, self._dirty = self._dirty, {}
+        if not self._channels[TICKER]:
+            return
+        for market in dirty.values():
+            for subscription in self._listeners(TICKER, market):
+                self.send_ticker(subscription, market)
+
+    def send_ticker(self, subscription: Subscription, market: Market) -> None:
+        """Send one ticker. It has no sequence number."""
+        if not self.is_silent(subscription.session, market):
+            self._send_ticker_body(subscription, frames.ticker_body(market))
+
+    def announce(self, market: Market, *, new_event: bool) -> None:
+        """Tell of a new market, after its event if that is new."""
+        if new_event:
+            self._send_lifecycle("event_lifecycle", frames.event_body(market.event))
+        self._send_lifecycle("market_lifecycle_v2", frames.created_body(market))
+
+    def end(self, market: Market) -> None:
+        """Clear the book with an empty snapshot, often twice, then settle."""
+        self._send_snapshots(market)
+        self._dirty[market.id] = market
+        delay_s = self.shared.config.settle_delay_s
+        if self._random.random() < SECOND_CLEARING_SHARE:
+            self.shared.later(delay_s / 2, lambda: self._send_snapshots(market))
+        self.shared.later(delay_s, lambda: self._determine(market))
+        self.shared.later(2 * delay_s, lambda: self._settle(market))
+
+    def resync(self, market: Market | None) -> None:
+        """Send fresh snapshots, in sequence."""
+        markets = [market] if market else list(self.shared.world.markets(KALSHI))
+        for one in markets:
+            self._send_snapshots(one)
+            self._dirty[one.id] = one
+        self.flush()
+
+    def end_subscriptions(self, code: int) -> int:
+        """End every subscription to books with a terminal error."""
+        ended = {s for subscribers in self._books.values() for s in subscribers}
+        for subscription in sorted(ended, key=lambda s: s.sid):
+            subscription.session.end_subscription(subscription, code)
+        self.flush()
+        return len(ended)
+
+    def on_slow_consumer(self, session: KalshiSession) -> None:
+        """End the books of a slow client with error 25; drop it if it still does not read."""
+        books = [s for s in session.subscriptions if s.channel == BOOK]
+        self.shared.counters["kalshi_slow_consumers"] += bool(books)
+        for subscription in books:
+            session.end_subscription(subscription, BUFFER_OVERFLOW)
+        if not books:
+            super().on_slow_consumer(session)
+
+    def _send_ticker_body(self, subscription: Subscription, body: str) -> None:
+        subscription.session.send_text(
+            f'{{"type":"ticker","sid":{subscription.sid},'
+            f'"sending_ts_ms":{self.shared.clock_ms()},"msg":{body}}}'
+        )
+
+    def _determine(self, market: Market) -> None:
+        market.status = "determined"
+        market.result = "yes" if market.fair > 5000 else "no"  # noqa: PLR2004 (half a dollar)
+        body = frames.lifecycle_body(
+            market,
+            "determined",
+            determination_ts=self.shared.clock_ms() // 1000,
+            result=market.result,
+            settlement_value="1.0000" if market.result == "yes" else "0.0000",
+        )
+        self._send_lifecycle("market_lifecycle_v2", body)
+
+    def _settle(self, market: Market) -> None:
+        market.status = "finalized"
+        body = frames.lifecycle_body(market, "settled", settled_ts=self.shared.clock_ms() // 1000)
+        self._send_lifecycle("market_lifecycle_v2", body)
+
+    def _send_lifecycle(self, kind: str, body: str) -> None:
+        for subscription in self._channels[LIFECYCLE]:
+            if not subscription.session.frozen:
+                subscription.send(kind, body)
+        self.flush()
+
+    def _send_snapshots(self, market: Market) -> None:
+        for subscription in self._books.get(market.id, ()):
+            subscription.session.send_snapshots(subscription, (market.id,))
+
+    def _listeners(self, channel: str, market: Market) -> Iterable[Subscription]:
+        return [
+            subscription
+            for subscription in self._channels[channel]
+            if subscription.covers(market.id) and not self.is_silent(subscription.session, market)
+        ]
+
+    def _send_delta(self, group: Group, change: Change, subscriptions: list[Subscription]) -> None:
+        times = self.faults.times_to_send(group.market.id)
+        bodies: dict[bool, str] = {}
+        for subscription in subscriptions:
+            if self.is_silent(subscription.session, group.market):
+                continue
+            if not times:
+                subscription.seq += 1
+                continue
+            scale = subscription.use_yes_price
+            if scale not in bodies:
+                bodies[scale] = frames.delta_body(group, change, use_yes_price=scale)
+            subscription.send("orderbook_delta", bodies[scale])
+            if times > 1:
+                subscription.seq -= 1
+                subscription.send("orderbook_delta", bodies[scale])

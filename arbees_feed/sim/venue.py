@@ -1,0 +1,153 @@
+"""What both venues share: their sockets, and the handshake that opens them."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from aiohttp import WSMsgType, web
+
+from arbees_feed.sim.config import Venue
+from arbees_feed.sim.faults import FaultState
+from arbees_feed.sim.shared import Shared
+from arbees_feed.sim.socket import BINARY, CLOSE_TIMEOUT_S, MAX_COMMAND_SIZE, TEXT, Socket
+from arbees_feed.sim.world import Group, Market
+
+SLOW_CONSUMER = 1013
+SLOW_CONSUMER_REASON = "slow consumer: send buffer full"
+
+
+class Session(Protocol):
+    """One client's conversation."""
+
+    socket: Socket
+    frozen: bool
+
+    def receive(self, text: str) -> None: ...
+    def forget(self) -> None: ...
+
+
+SessionT = TypeVar("SessionT", bound=Session)
+
+
+class VenueFeed(ABC, Generic[SessionT]):
+    """The WebSocket side of a venue."""
+
+    venue: Venue
+    PING_PAYLOAD = b"heartbeat"
+
+    def __init__(self, shared: Shared, faults: FaultState) -> None:
+        self.shared = shared
+        self.faults = faults
+        self.sessions: dict[int, SessionT] = {}
+        self.wanted = asyncio.Event()  # somebody has subscribed to something
+        self._opened = 0
+
+    @abstractmethod
+    def new_session(self, socket: Socket) -> SessionT:
+        """Return the conversation for a fresh socket."""
+
+    @abstractmethod
+    def publish(self, group: Group) -> None:
+        """Tell the subscribers of a market what happened to it."""
+
+    @abstractmethod
+    def resync(self, market: Market | None) -> None:
+        """Send fresh books to everyone: of one market, or of all."""
+
+    @abstractmethod
+    def announce(self, market: Market, *, new_event: bool) -> None:
+        """Tell of a new market."""
+
+    @abstractmethod
+    def end(self, market: Market) -> None:
+        """Begin the end of a market's life: it trades no more."""
+
+    @abstractmethod
+    def publish_tops(self) -> None:
+        """Send whatever the venue sends on a slower beat than its books."""
+
+    def is_silent(self, session: Session, market: Market) -> bool:
+        """Tell whether a freeze keeps this market's data from this session."""
+        return session.frozen or market.id in self.faults.frozen_markets
+
+    def refusal(self, request: web.BaseRequest) -> web.Response | None:  # noqa: ARG002 (a hook)
+        """Return the answer that refuses a handshake, None to accept it."""
+        return None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one WebSocket from handshake to close."""
+        refused = self.faults.refused_handshake(self.venue) or self.refusal(request)
+        if refused is not None:
+            self.shared.counters[f"{self.venue}_handshakes_refused"] += 1
+            return refused
+        ws = web.WebSocketResponse(
+            compress=self.shared.config.deflate,
+            max_msg_size=MAX_COMMAND_SIZE,
+            timeout=CLOSE_TIMEOUT_S,
+        )
+        self._opened += 1
+        self.shared.counters[f"{self.venue}_connections"] += 1
+        socket = Socket(self._opened, ws, request)
+        await socket.open()
+        session = self.new_session(socket)
+        session.frozen = self.venue in self.faults.frozen_venues
+        self.sessions[socket.number] = session
+        try:
+            await self._converse(session)
+        finally:
+            del self.sessions[socket.number]
+            session.forget()
+        return ws
+
+    async def _converse(self, session: SessionT) -> None:
+        async for message in session.socket.ws:
+            session.socket.touch()
+            if message.type is not WSMsgType.TEXT:
+                continue
+            self.shared.counters[f"{self.venue}_commands"] += 1
+            if not self.faults.ignores_command(self.venue):
+                session.receive(message.data)
+                session.socket.flush()
+
+    def flush(self) -> None:
+        """Hand all queued frames to the transports, and drop clients that do not read."""
+        limit = self.shared.config.send_buffer_limit
+        for session in list(self.sessions.values()):
+            session.socket.flush()
+            if session.socket.unread > limit:
+                self.on_slow_consumer(session)
+
+    def on_slow_consumer(self, session: SessionT) -> None:
+        """Drop a client that does not read."""
+        self.shared.counters[f"{self.venue}_slow_consumers"] += 1
+        session.socket.abort()
+
+    async def drain(self) -> None:
+        """Wait until every socket has taken what was sent to it."""
+        for session in list(self.sessions.values()):
+            await session.socket.drain()
+
+    def ping(self) -> None:
+        """Send a WebSocket ping to every client."""
+        for session in self.sessions.values():
+            session.socket.ping(self.PING_PAYLOAD)
+
+    def broadcast(self, data: bytes, *, binary: bool) -> int:
+        """Send any bytes to all sockets; return to how many."""
+        for session in self.sessions.values():
+            session.socket.send(data, BINARY if binary else TEXT)
+            session.socket.flush()
+        return len(self.sessions)
+
+    def each(self, act: Callable[[SessionT], None]) -> int:
+        """Do something to every session; return to how many."""
+        sessions = list(self.sessions.values())
+        for session in sessions:
+            act(session)
+        return len(sessions)
+
+    def frames_sent(self) -> Counter[str]:
+        """Return the frames sent to the open connections."""
+        return Counter({str(s.socket.number): s.socket.sent for s in self.sessions.values()})

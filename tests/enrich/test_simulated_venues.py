@@ -1,0 +1,179 @@
+"""Catalogues, fetcher, writer and services together, against simulated venues and a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from arbees_feed.core.model import MarketId
+from arbees_feed.core.venue import Catalogue, Selection
+from arbees_feed.core.wire import Names
+from arbees_feed.enrich.crawl import crawl
+from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.service import Enricher
+from arbees_feed.enrich.writer import MetadataWriter
+from arbees_feed.errors import ProtocolViolation, RequestFailed
+from arbees_feed.sim import KALSHI, POLYMARKET, SimConfig, SimServer, Venue
+from arbees_feed.transport.http import HttpFetcher, HttpOptions
+from arbees_feed.venues.kalshi.catalogue import KalshiCatalogue
+from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
+
+VENUES = pytest.mark.parametrize("venue_name", [KALSHI, POLYMARKET])
+
+
+class World:
+    """The simulator, and our side of it."""
+
+    def __init__(self, sim: SimServer, session: aiohttp.ClientSession) -> None:
+        self.sim = sim
+        options = HttpOptions(timeout_s=10.0, rate_per_s=1e6, burst=1e6)
+        self.fetcher = HttpFetcher(session, options)
+        self.catalogues: dict[str, Catalogue] = {
+            KALSHI: KalshiCatalogue({"rest": sim.kalshi_rest_url}),
+            POLYMARKET: PolymarketCatalogue({"gamma": sim.gamma_url, "clob": sim.clob_url}),
+        }
+
+    def ids(self, venue: str) -> list[MarketId]:
+        """Return all markets of a venue."""
+        ids = self.sim.kalshi_tickers if venue == KALSHI else self.sim.polymarket_tokens
+        return [MarketId(market) for market in ids]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Return simulated venues whose markets stand still."""
+    config = SimConfig(seed=7, kalshi_markets=30, polymarket_markets=30)
+    async with SimServer(config) as sim, aiohttp.ClientSession() as session:
+        sim.pause()
+        yield World(sim, session)
+
+
+def enricher_of(
+    world: World, venue: str, valkey: Redis, clock: Any, shown: list[MarketId] | None = None
+) -> Enricher:
+    """Return an enricher of a simulated venue."""
+    return Enricher(
+        world.catalogues[venue],
+        world.fetcher,
+        MetadataWriter(valkey, Names()),
+        first_price=_at_once,
+        unknown=lambda: shown or [],
+        timing=clock.timing,
+    )
+
+
+async def _at_once() -> None:
+    pass
+
+
+@VENUES
+async def test_every_listed_market_and_event_is_in_redis(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    enricher = enricher_of(world, venue_name, valkey, clock)
+    await clock.run(enricher.run)
+    for market in world.ids(venue_name):
+        fields = await valkey.hgetall(f"market:{market}:meta")
+        truth = world.sim.world.market(market)
+        assert fields["title"] == truth.title
+        assert fields["platform"] == venue_name
+        assert fields["status"] == "open"
+        assert fields["tick_size"]
+        event = fields["event_id"]
+        assert await valkey.sismember(f"event:{event}:markets", market)
+        about = await valkey.hgetall(f"event:{event}:meta")
+        assert about["title"] == fields["event_title"]
+        assert int(about["market_count"]) == await valkey.scard(f"event:{event}:markets")
+        if venue_name == POLYMARKET:
+            assert fields["no_token_id"] == truth.other_id
+            assert fields["condition_id"] == truth.condition_id
+
+
+@VENUES
+async def test_what_the_stream_shows_is_looked_up(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    new = world.sim.open_market(venue_name)
+    catalogue = world.catalogues[venue_name]
+    found = [f async for f in crawl(catalogue.lookup([MarketId(new.id)]), world.fetcher)]
+    metas = {meta.market_id: meta for finding in found for meta in finding.markets}
+    assert metas[MarketId(new.id)].event_title
+    assert metas[MarketId(new.id)].title == new.title
+
+
+@VENUES
+async def test_an_ended_market_is_gone_and_its_last_status_is_told(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    wanted: list[MarketId] = []
+    gone: list[MarketId] = []
+    market = world.ids(venue_name)[0]
+    universe = Universe(
+        world.catalogues[venue_name],
+        world.fetcher,
+        Selection(markets=(market,)),
+        want=wanted.extend,
+        gone=gone.extend,
+        timing=clock.timing,
+    )
+    enricher = enricher_of(world, venue_name, valkey, clock, [market])
+    await clock.run(universe.run)
+    await clock.run(enricher.run)
+    assert (wanted, gone) == ([market], [])
+    world.sim.close_market(market)
+    async with asyncio.timeout(10):
+        # The simulator settles on its own clock and tells nobody but its sockets.
+        while world.sim.world.market(market).status != "finalized":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await clock.run(universe.run)
+    assert gone == [market]
+    await clock.run(enricher.run, rounds=61)
+    assert await valkey.hget(f"market:{market}:meta", "status") in {"closed", "settled"}
+
+
+async def test_polymarket_is_selected_by_all_kinds_of_names(world: World) -> None:
+    markets = [world.sim.world.market(market) for market in world.ids(POLYMARKET)]
+    token, condition, slug = markets[0].other_id, markets[1].condition_id, markets[2].slug
+    catalogue = world.catalogues[POLYMARKET]
+    selection = Selection(markets=(token, condition, slug))
+    found = [f async for f in crawl(catalogue.universe(selection), world.fetcher)]
+    assert {m.market_id for f in found for m in f.markets} == {m.id for m in markets[:3]}
+    selection = Selection(events=(markets[3].event.slug,))
+    found = [f async for f in crawl(catalogue.universe(selection), world.fetcher)]
+    assert {m.market_id for f in found for m in f.markets} == {
+        m.id for m in markets[3].event.markets
+    }
+    found = [f async for f in crawl(catalogue.universe(Selection(top=10)), world.fetcher)]
+    volumes = [m.volume for f in found for m in f.markets]
+    assert len(volumes) == 10
+    assert volumes == sorted(volumes, reverse=True)
+
+
+async def test_kalshi_is_selected_by_event_and_series(world: World) -> None:
+    market = world.sim.world.market(world.ids(KALSHI)[0])
+    catalogue = world.catalogues[KALSHI]
+    for selection in (
+        Selection(events=(market.event.id,)),
+        Selection(series=(market.event.series,)),
+    ):
+        found = [f async for f in crawl(catalogue.universe(selection), world.fetcher)]
+        assert market.id in {m.market_id for f in found for m in f.markets}
+
+
+@VENUES
+async def test_a_failing_venue_is_told_and_recovered_from(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    enricher = enricher_of(world, venue_name, valkey, clock)
+    world.sim.faults.fail_rest(venue_name, 503, count=1)
+    with pytest.raises(RequestFailed):
+        await clock.run(enricher.run)
+    world.sim.faults.html_rest(venue_name, 200, count=1)
+    with pytest.raises(ProtocolViolation):
+        await clock.run(enricher.run)
+    await clock.run(enricher.run)
+    for market in world.ids(venue_name):
+        assert await valkey.hget(f"market:{market}:meta", "title")
