@@ -147,31 +147,33 @@ def _cancel_if_all_done(stopper: asyncio.Task[None], tasks: Sequence[asyncio.Tas
 
 
 async def _failure_of(service: Service) -> Exception | None:
-    """Run *service* once and return the error that ended it, or None if it finished."""
+    """Run *service* once and return the error that ended it, or None if it finished.
+
+    In a task of its own: only so is it certain whether a cancellation was meant for us. A TaskGroup
+    that fails while its block is left keeps the cancellation it made (Python 3.11 and 3.12), and
+    `Task.cancelling()` would then tell that we were to stop.
+    """
+    run = asyncio.create_task(service.run(), name=service.name)
     try:
-        await service.run()
+        await asyncio.wait({run})
     except asyncio.CancelledError:
-        if _told_to_stop():
-            raise
+        run.cancel()
+        await asyncio.wait({run})
+        if not run.cancelled() and (error := run.exception()) is not None:
+            _log.warning("service failed while stopping", service=service.name, exc_info=error)
+        raise
+    if run.cancelled():
         # It awaited something that others had cancelled. Passed on, this would end our task in
         # silence, and the service with it.
         return RuntimeError("cancelled from within")
-    except Exception as exc:
-        if _told_to_stop():
-            # It failed to clean up; the cancellation it swallowed still counts.
-            _log.warning("service failed while stopping", service=service.name, exc_info=exc)
-            raise asyncio.CancelledError from exc
-        return _cause(exc)
-    return None
+    failure = run.exception()
+    return None if failure is None else _cause(failure)
 
 
-def _told_to_stop() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _cause(error: Exception) -> Exception:
+def _cause(error: BaseException) -> Exception:
     """Return *error*, or of a group (from a TaskGroup inside a service) the gravest error."""
+    if not isinstance(error, Exception):
+        raise error  # the interpreter is to end
     if not isinstance(error, ExceptionGroup):
         return error
     return max((_cause(inner) for inner in error.exceptions), key=_gravity)

@@ -29,8 +29,8 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "except Exception": ("supervisor.py",),
     # Waiting is retrying or pacing: the one retry loop, and the simulated venues' own pace.
     "asyncio.sleep": ("supervisor.py", "sim/"),
-    # Tasks without an owner; a TaskGroup owns its own.
-    "asyncio.create_task": (),
+    # Tasks without an owner; a TaskGroup owns its own, and the supervisor each run of a service.
+    "asyncio.create_task": ("supervisor.py",),
     "asyncio.ensure_future": (),
     "os.environ": ("config/",),
     "os.getenv": ("config/",),

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from arbees_feed.app import readings
 from arbees_feed.app.embedded import EMBEDDED, embedded_server
-from arbees_feed.app.venue import Venue, plans
+from arbees_feed.app.venue import Tap, Venue, plans
 from arbees_feed.config import Settings, redact_url
 from arbees_feed.config.keys import load_credentials
 from arbees_feed.core.backoff import Backoff
@@ -54,13 +54,16 @@ class Running(msgspec.Struct, frozen=True):
 class Daemon:
     """One run of the feed."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load keys.
+    def __init__(
+        self, settings: Settings, *, tap: Tap = lambda _, connection: connection
+    ) -> None:
+        """Load keys. Every connection to a venue passes through *tap*.
 
         Raises:
             SettingsError: a key can't be loaded.
         """
         self._settings = settings
+        self._tap = tap
         self._plans = plans(settings, load_credentials(settings.kalshi))
         self._session = time.time_ns()
         self._names = Names(settings.redis.key_prefix)
@@ -85,7 +88,7 @@ class Daemon:
             supervisor = Supervisor(Policy(), on_failure=self._on_failure)
             redis_supervisor = Supervisor(_REDIS_POLICY, on_failure=self._on_failure)
             self.venues = [
-                Venue(plan, self._settings, publisher, http, client, supervisor.count)
+                Venue(plan, self._settings, publisher, http, client, supervisor.count, self._tap)
                 for plan in self._plans
             ]
             board = StatusBoard(self.venues, publisher.send, self._names, self._session)

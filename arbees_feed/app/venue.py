@@ -33,6 +33,10 @@ from arbees_feed.venues import VENUES
 _log = structlog.get_logger("arbees_feed.venue")
 
 
+Tap = Callable[[str, Connection], Connection]
+"""(venue, connection) -> the same connection, which somebody listens in on."""
+
+
 class VenuePlan(msgspec.Struct, frozen=True):
     """What the settings say of one venue, in words that fit every venue."""
 
@@ -93,11 +97,13 @@ class Venue:
         http: aiohttp.ClientSession,
         redis: Redis,
         on_failure: Callable[[str, Exception, float], None],
+        tap: Tap = lambda _, connection: connection,
     ) -> None:
         spec = plan.spec
         self.venue = spec.name
         self.plan = plan
         self._http = http
+        self._tap = tap
         self._urls = Rotation(plan.ws_urls)
         self._first_price = asyncio.Event()
         self.fetcher = HttpFetcher(http, sign=self._sign)
@@ -173,7 +179,7 @@ class Venue:
         try:
             async with connection as socket:
                 opened = True
-                yield socket
+                yield self._tap(self.venue, socket)
         except FeedError:
             if not opened:
                 self._urls.failed(url)

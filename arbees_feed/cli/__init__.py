@@ -1,4 +1,4 @@
-"""The command line: `arbees-feed COMMAND`. Exit codes: 0 success, 2 settings or usage, 1 the rest."""
+"""The command line, `arbees-feed COMMAND`. Exit codes: 0 success, 2 settings or usage, 1 other."""
 
 import sys
 

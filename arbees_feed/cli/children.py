@@ -109,10 +109,11 @@ async def child(
     running = Child(title, process, log)
     try:
         yield running
-        await running.stop()
+    except asyncio.CancelledError:
+        running.kill()  # the second signal: no time for a stop in order
+        raise
     finally:
+        await running.stop()
         running.kill()
         with contextlib.suppress(ProcessLookupError):
             await process.wait()
-
-

@@ -1,5 +1,166 @@
-"""`arbees-feed markets`."""
+"""`arbees-feed markets`: list or search the markets that Redis knows."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from arbees_feed.cli.board import Shown
+from arbees_feed.cli.options import (
+    ConfigFile,
+    Overrides,
+    quiet_log,
+    run_until_stopped,
+    settings_from,
+)
+from arbees_feed.cli.output import say
+from arbees_feed.cli.prices import AT_ONCE, known_markets, reachable, read_meta
+from arbees_feed.cli.table import market_table
+from arbees_feed.cli.text import title_of, without_quote
+from arbees_feed.config import Settings
+from arbees_feed.core.sharding import chunks
+from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.errors import RedisUnavailable, SettingsError
+from arbees_feed.venues import VENUES
+
+_SEARCHED = ("title", "subtitle", "event_title", "category", "outcome_yes", "outcome_no", "slug")
+_TITLE_WIDTH = 200
 
 
-def markets() -> None:
-    """Not there yet."""
+class Found(msgspec.Struct, frozen=True):
+    """One market: its price as it may be believed now, and its metadata."""
+
+    price: MarketPrice
+    meta: Mapping[str, str]
+
+
+def markets(
+    text: list[str] | None = typer.Argument(
+        None, metavar="[TEXT]...", help="Words that must all be in the title, event or id."
+    ),
+    config: ConfigFile = None,
+    override: Overrides = None,
+    json: bool = typer.Option(False, "--json", help="One JSON object a line."),
+    limit: int | None = typer.Option(None, min=1, help="List so many at most."),
+    venue: str | None = typer.Option(None, metavar="VENUE", help="kalshi or polymarket only."),
+) -> None:
+    """List or search the markets that Redis knows, with titles and prices.
+
+    Without a terminal: one market a line, its fields with tabs between them (id, venue, status,
+    bid, size, ask, size, last, title).
+
+    \b
+    Examples:
+      arbees-feed markets
+      arbees-feed markets kansas city --venue kalshi
+      arbees-feed markets fed --json | jq -r .market_id
+      arbees-feed markets | cut -f1 | head -50 | xargs arbees-feed watch
+    """
+    if venue is not None and venue not in VENUES:
+        raise SettingsError(f"--venue {venue}: must be one of {', '.join(VENUES)}")
+    settings = settings_from(config, override, venue_needed=False)
+    quiet_log()
+    words = [word.lower() for part in text or () for word in part.split()]
+    venues = tuple(VENUES) if venue is None else (venue,)
+    found = run_until_stopped(lambda stop: _find(settings, venues, words, limit, stop))
+    if json:
+        for market in found:
+            print(msgspec.json.encode(_fields(market)).decode())
+    elif sys.stdout.isatty():
+        _draw(found)
+    else:
+        for market in found:
+            print(_tabbed(market))
+
+
+async def _find(
+    settings: Settings,
+    venues: Sequence[str],
+    words: Sequence[str],
+    limit: int | None,
+    stop: asyncio.Event,
+) -> list[Found]:
+    names = Names(settings.redis.key_prefix)
+    found: list[Found] = []
+    async with reachable(settings.redis) as client:
+        try:
+            known = await known_markets(client, names, venues)
+            async for market in _all(client, names, venues, known):
+                if _matches(market, words):
+                    found.append(market)
+                if stop.is_set() or len(found) == limit:
+                    break
+        except RedisError as exc:
+            raise RedisUnavailable(f"redis: {exc}") from exc
+    if not known:
+        say("redis knows no markets: does a feed run, and with the same redis.key_prefix?")
+    elif not found:
+        say(f"none of {len(known):,} markets matches")
+    return found
+
+
+async def _all(
+    client: Any, names: Names, venues: Sequence[str], known: Sequence[str]
+) -> AsyncIterator[Found]:
+    alive = {venue: await client.exists(names.venue(venue)) for venue in venues}
+    for some in chunks(known, AT_ONCE):
+        prices = await client.mget([names.last(market) for market in some])
+        metas = await read_meta(client, names, some)
+        for data, meta in zip(prices, metas, strict=True):
+            price = _decoded(data)
+            if price is not None:
+                yield Found(price if alive.get(price.platform) else without_quote(price), meta)
+
+
+def _decoded(data: bytes | None) -> MarketPrice | None:
+    try:
+        return None if data is None else MarketPrice.from_msgpack(data)
+    except ValueError:
+        return None
+
+
+def _matches(market: Found, words: Sequence[str]) -> bool:
+    if not words:
+        return True
+    meta = market.meta
+    searched = [market.price.market_id, meta.get("event_id", "")]
+    searched += [meta.get(name, "") for name in _SEARCHED]
+    text = "\n".join(searched).lower()
+    return all(word in text for word in words)
+
+
+def _fields(market: Found) -> dict[str, Any]:
+    price = market.price
+    return {
+        **msgspec.structs.asdict(price),
+        "no_bid": price.no_bid,
+        "no_ask": price.no_ask,
+        "meta": dict(market.meta),
+    }
+
+
+def _tabbed(market: Found) -> str:
+    price = market.price
+    last = "" if price.last_price is None else f"{price.last_price:g}"
+    cells = [price.market_id, price.platform, price.status]
+    cells += [f"{price.yes_bid:g}", f"{price.yes_bid_size:g}"]
+    cells += [f"{price.yes_ask:g}", f"{price.yes_ask_size:g}", last]
+    title = title_of("", market.meta, _TITLE_WIDTH)
+    return "\t".join([*cells, " ".join(title.split())])
+
+
+def _draw(found: Sequence[Found]) -> None:
+    console = Console()
+    now_ns = time.time_ns()
+    rows = [Shown(m.price, m.meta, (now_ns - m.price.ts_pub_ns) / 1e9) for m in found]
+    if rows:
+        console.print(market_table(rows, console.width, ids=True))
+        console.print(
+            f"{len(rows):,} markets; ids whole: --json, or | cut -f1", style="bright_black"
+        )

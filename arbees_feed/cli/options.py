@@ -1,6 +1,7 @@
 """Options that commands share, and how a command gets its settings and its event loop."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -13,12 +14,10 @@ from arbees_feed.config import LogSettings, Settings, load_settings
 from arbees_feed.errors import SettingsError
 from arbees_feed.log import set_up
 
-try:
-    from uvloop import new_event_loop
-except ImportError:  # no uvloop on this platform: asyncio's own loop serves
-    new_event_loop = asyncio.new_event_loop
-
 T = TypeVar("T")
+new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+with contextlib.suppress(ImportError):  # no uvloop on Windows: asyncio's own loop serves
+    from uvloop import new_event_loop
 
 FORCE_EXIT_AFTER_S = 1.0
 

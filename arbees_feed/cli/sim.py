@@ -12,6 +12,7 @@ from arbees_feed.sim import SimConfig, SimServer, serve
 
 
 def sim(
+    *,
     config: ConfigFile = None,
     override: Overrides = None,
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
@@ -34,9 +35,7 @@ def sim(
       arbees-feed sim --markets 500 --rate 5000 --kalshi-port 0 --polymarket-port 0
     """
     settings_from(config, override, venue_needed=False)  # nothing here is set by them
-    sim_config = SimConfig(
-        seed=seed, kalshi_markets=markets, polymarket_markets=markets, rate=rate
-    )
+    sim_config = SimConfig(seed=seed, kalshi_markets=markets, polymarket_markets=markets, rate=rate)
 
     def on_ready(server: SimServer) -> None:
         if key_file is not None:

@@ -9,24 +9,27 @@ from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 _PRICE_DECIMALS = 4
 _SIZE_DECIMALS = 6
 _KEPT = 50_000
+_LONGEST = 32
 
 
 def scaled(text: str, decimals: int) -> int:
     """Return the number in *text* times 10**decimals.
 
     Raises:
-        ValueError: *text* is not a plain decimal number, or is finer than that.
+        ValueError: *text* is not a plain decimal number, is finer than that, or is absurdly long.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"{text[:_LONGEST]!r}... is no price and no size")
     whole, _, fraction = text.partition(".")
     extra = len(fraction) - decimals
     if extra > 0:
         if fraction[decimals:].strip("0"):
             raise ValueError(f"{text!r} is finer than {decimals} decimals")
         fraction = fraction[:decimals]
-    digits = whole + fraction
-    if not digits.removeprefix("-").isdecimal():
+    digits = whole.removeprefix("-") + fraction
+    if not (digits.isdecimal() and digits.isascii()):
         raise ValueError(f"{text!r} is not a decimal number")
-    return int(digits + "0" * (decimals - len(fraction)))
+    return int(whole + fraction + "0" * (decimals - len(fraction)))
 
 
 def lots(text: str) -> Lots:
@@ -60,7 +63,7 @@ class LotsByText(dict[str, Lots]):
 
 
 def decimal_text(value: int, decimals: int) -> str:
-    """Return value / 10**decimals in its shortest form: `0.5`, `300`, `219.217767`."""
+    """Return value / 10**decimals (>= 0) in its shortest form: `0.5`, `300`, `219.217767`."""
     whole, fraction = divmod(value, 10**decimals)
     if not fraction:
         return str(whole)

@@ -56,13 +56,19 @@ class OwedSnapshots:
 
         One that was asked for within `spacing_s` waits for `late`.
         """
-        fresh = [market for market in markets if market not in self._debts]
+        fresh = [market for market in dict.fromkeys(markets) if market not in self._debts]
         spacing_s = self._patience.spacing_s
         at_once = [m for m in fresh if self._asked_s.get(m, -spacing_s) + spacing_s <= now_s]
         for market in set(fresh).difference(at_once):
             self._debts[market] = _Debt(now_s, 0, had_book=True)
         self.expect(at_once, now_s, had_book=True)
         return at_once, len(fresh)
+
+    def postpone(self, markets: Iterable[MarketId], due_s: float) -> None:
+        """Note that the request for these was refused: it is late at *due_s*."""
+        for market in markets:
+            if (debt := self._debts.get(market)) is not None:
+                debt.due_s = due_s
 
     def arrived(self, market: MarketId) -> None:
         """Note a good snapshot."""

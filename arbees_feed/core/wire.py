@@ -87,7 +87,7 @@ class MarketPrice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """
         try:
             price = _decode(data)
-        except msgspec.DecodeError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ValueError(f"not a MarketPrice: {exc}") from exc
         return price  # type: ignore[return-value]  # the decoder is made for this very class
 

@@ -60,6 +60,7 @@ class Market:
         "book",
         "book_link",
         "doubt",
+        "floor_ns",
         "id",
         "last_price",
         "last_ts_ns",
@@ -82,6 +83,9 @@ class Market:
         self.last_price: Ticks | None = None
         self.last_ts_ns = 0
         self.ts_ns = 0
+        """Venue time of the newest state applied; 0: the venue gave none."""
+        self.floor_ns = 0
+        """Venue time that the book had reached when a snapshot without time replaced it."""
         self.phase = "open"
         self.agrees = True
         self.doubt = ""

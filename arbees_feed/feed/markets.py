@@ -28,6 +28,9 @@ from arbees_feed.core.events import (
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Quote, Source, Status
 from arbees_feed.feed.market import Link, Market, MarketsConfig, MarketsStats, Outlet, Shown
 
+AGAIN_S = 10.0
+"""After so long another snapshot is asked for when the last one could not be shown either."""
+
 
 class MarketTable:
     """The markets of a venue by id."""
@@ -119,14 +122,14 @@ class MarketTable:
     def _after_level(
         self, market: Market, book: OrderBook, ts_ns: int, *, touched: bool
     ) -> Market | None:
-        market.ts_ns = ts_ns
-        if self._config.depth and book.state is BookState.LIVE:
-            market.outlet.put_depth(book, ts_ns, self._recv_ns)
-        if not touched and not market.doubt:
-            return None
-        if book.state is BookState.LOST and not market.doubt:
+        if book.state is BookState.LIVE:
+            market.ts_ns = ts_ns
+            if self._config.depth:
+                market.outlet.put_depth(book, ts_ns, self._recv_ns)
+        elif touched:
+            # This very event proved the book wrong; whatever else is in doubt, nobody has asked.
             self._lost(market, book.reason, ask=True)
-        return market
+        return market if touched else None
 
     def _top_told(self, event: TopTold) -> Market | None:
         market = self._markets.get(event.market)
@@ -148,17 +151,16 @@ class MarketTable:
             book = market.book = OrderBook()
         book.load(event.bids, event.asks)
         market.book_link, market.agrees = self._link, True
+        market.floor_ns = max(market.floor_ns, market.ts_ns)
         return self._after_level(market, book, event.ts_ns, touched=True)
 
     def _top_of_book(self, event: TopOfBook) -> Market | None:
         market = self._market(event.market)
         if event.last_price is not None and event.ts_ns >= market.last_ts_ns:
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
-        book = market.book
-        if book is None or book.state is not BookState.LIVE:
-            if event.ts_ns and event.ts_ns < market.ts_ns:
-                return None  # older than what readers have seen
-            market.ts_ns = event.ts_ns
+        known = market.ticker
+        if known is not None and 0 < event.ts_ns < known.ts_ns:
+            return None
         market.ticker, market.ticker_link = event, self._link
         return market
 
@@ -189,6 +191,8 @@ class MarketTable:
 
     def _trading_changed(self, event: TradingChanged) -> Market | None:
         market = self._markets.get(event.market)
+        if market is None and event.phase == "closed":
+            self.ended.append(event.market)  # asked for, perhaps, but never heard of
         if market is None or market.phase == event.phase:
             return None
         market.phase = event.phase
@@ -235,7 +239,8 @@ class MarketTable:
             if not market.agrees:
                 self._doubt(market, "top of book is not what the venue says")
                 return
-        elif ticker is not None:
+        elif ticker is not None and not 0 < ticker.ts_ns < max(market.ts_ns, market.floor_ns):
+            market.ts_ns = ticker.ts_ns
             bid, bid_size, ask, ask_size = ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size
             source = Source.TICKER
         else:
@@ -283,9 +288,14 @@ class MarketTable:
             market.book_link.resync(market.id, reason)
 
     def _doubt(self, market: Market, reason: str) -> None:
+        book = market.book
         if not market.doubt:
             self.stats.held += 1
             self._doubts[market.id] = self._monotonic() + self._config.stale_grace_s
+        elif book is not None and book.state is BookState.LIVE:
+            # Given up, and the new book is no better: it gets its time, then another is asked for.
+            again_s = self._monotonic() + max(self._config.stale_grace_s, AGAIN_S)
+            self._doubts.setdefault(market.id, again_s)
         market.doubt = reason
 
     def _trust(self, market: Market) -> None:
@@ -302,6 +312,7 @@ class MarketTable:
                 if market.book is not None and market.book.state is BookState.LIVE:
                     market.book.lose(reason)
                     self._lost(market, reason, ask=False)
+                    self._settle(market)
             if market.phase == "open" and not market.has_source():
                 self._doubt(market, reason)
 

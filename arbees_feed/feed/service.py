@@ -167,10 +167,14 @@ class VenueFeed:
         while True:
             await self._sleep(CHECK_S)
             table.check(time.monotonic(), time.time_ns())
-            if table.ended:
-                ended, table.ended = table.ended, []
-                for link in self.links:
-                    link.remove(ended)
+            self._remove_ended()
+
+    def _remove_ended(self) -> None:
+        table = self.table
+        if table.ended:
+            ended, table.ended = table.ended, []
+            for link in self.links:
+                link.remove(ended)
 
     def connected(self) -> None:
         """A connection is open."""
@@ -184,6 +188,8 @@ class VenueFeed:
             self._past.add(link.stats)
         if link.session is not None:
             self.table.lose(link.session, reason)
+        # Now, lest the next connection asks for markets whose end closed this one.
+        self._remove_ended()
 
     # -- state -------------------------------------------------------------------------------------
 

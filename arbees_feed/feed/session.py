@@ -65,8 +65,8 @@ class Session:
         self._decoder.start(markets)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._receive(), name="receive")
                 group.create_task(self._watch(), name="watch")
+                await self._receive()
         except* FeedError as failed:
             self._apply(self._decoder.ended(self._connection.close_reason))
             raise _first(failed) from None

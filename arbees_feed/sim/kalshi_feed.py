@@ -160,12 +160,14 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         return len(ended)
 
     def on_slow_consumer(self, session: KalshiSession) -> None:
-        """End the books of a slow client with error 25; drop it if it still does not read."""
+        """End the books of a slow client with error 25; drop it if even more piles up."""
         books = [s for s in session.subscriptions if s.channel == BOOK]
-        self.shared.counters["kalshi_slow_consumers"] += bool(books)
-        for subscription in books:
-            session.end_subscription(subscription, BUFFER_OVERFLOW)
-        if not books:
+        if books:
+            self.shared.counters["kalshi_slow_consumers"] += 1
+            session.unread_at_overflow = session.socket.unread
+            for subscription in books:
+                session.end_subscription(subscription, BUFFER_OVERFLOW)
+        elif session.socket.unread > 2 * session.unread_at_overflow:
             super().on_slow_consumer(session)
 
     def _send_ticker_body(self, subscription: Subscription, body: str) -> None:

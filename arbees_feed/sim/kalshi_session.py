@@ -99,6 +99,7 @@ class KalshiSession:
     def __init__(self, shared: Shared, index: SubscriptionIndex, socket: Socket) -> None:
         self.socket = socket
         self.frozen = False
+        self.unread_at_overflow = 0
         self.now_ms = shared.clock_ms
         self._shared = shared
         self._index = index

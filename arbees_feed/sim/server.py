@@ -42,7 +42,7 @@ class Listener:
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         self.port = port
-        self._host = host
+        self.host = host
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=0.1
         )
@@ -56,7 +56,7 @@ class Listener:
     async def listen(self) -> None:
         """Accept connections."""
         if self._site is None:
-            listening = socket.create_server((self._host, self.port), backlog=1024)
+            listening = socket.create_server((self.host, self.port), backlog=1024)
             self.port = listening.getsockname()[1]
             self._site = web.SockSite(self._runner, listening)
             await self._site.start()
@@ -86,7 +86,6 @@ class SimServer:
     ) -> None:
         self.config = config or SimConfig()
         self.world = World()
-        self._host = host
         self._keyring = KeyRing(self.config, clock_ms)
         self._shared = Shared(
             config=self.config,
@@ -279,7 +278,8 @@ class SimServer:
     # Inside.
 
     def _address(self, venue: Venue) -> str:
-        return f"{self._host}:{self._listeners[venue].port}"
+        listener = self._listeners[venue]
+        return f"{listener.host}:{listener.port}"
 
     def _fill(self) -> None:
         self._catalog.fill(self.world)

@@ -2,7 +2,6 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -147,7 +146,3 @@ class VenueFeed(ABC, Generic[SessionT]):
         for session in sessions:
             act(session)
         return len(sessions)
-
-    def frames_sent(self) -> Counter[str]:
-        """Return the frames sent to the open connections."""
-        return Counter({str(s.socket.number): s.socket.sent for s in self.sessions.values()})

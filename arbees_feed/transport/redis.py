@@ -129,7 +129,9 @@ async def open_pipe(
     try:
         yield pipe
     finally:
-        transport.close()
+        # Also keeps the connection alive until here: a StreamWriter closes its transport when it
+        # is collected (Python 3.13).
+        await connection.disconnect(nowait=True)
 
 
 def _connection(url: str, timeout_s: float, client_name: str) -> Any:

@@ -300,6 +300,7 @@ async def test_the_end_does_not_wait_for_a_client_that_does_not_read(open_sim, p
         client.ws._conn.transport.pause_reading()
         while sim.sockets("polymarket")[0].unread < 100_000:
             sim.step(2000)
+    client.ws._conn.transport.resume_reading()
 
 
 async def test_a_client_that_does_not_read_is_dropped(open_sim, polymarket):

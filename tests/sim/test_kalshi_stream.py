@@ -1,5 +1,6 @@
 """What a Kalshi client is sent, and that it amounts to the truth."""
 
+import math
 from collections import Counter
 from decimal import Decimal
 
@@ -36,6 +37,21 @@ async def test_twenty_folded_books_equal_the_truth(open_sim, kalshi):
     await client.settle()
     assert not client.gaps
     assert len(client.books) == 20
+    for ticker, book in client.books.items():
+        assert book == truth(sim.world.market(ticker))
+
+
+async def test_flat_out_is_as_fast_as_the_reader_and_loses_nothing(open_sim, kalshi):
+    sim = await open_sim(paused=False, rate=math.inf, send_buffer_limit=2_000_000)
+    client = await kalshi(sim)
+    await client.subscribe(["orderbook_delta"], market_tickers=sim.kalshi_tickers)
+    while len(client.frames) < 5000:
+        await client.receive()
+    sim.pause()
+    await sim.drained()
+    await client.settle()
+    assert not client.gaps
+    assert not sim.counters["kalshi_slow_consumers"]
     for ticker, book in client.books.items():
         assert book == truth(sim.world.market(ticker))
 

@@ -142,6 +142,33 @@ async def test_orders_are_signed_recorded_and_repeatable(open_sim, http):
     assert [o.canceled for o in sim.orders] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "status"),
+    [
+        ({"side": "yes"}, 400),
+        ({"time_in_force": "forever"}, 400),
+        ({"price": "much"}, 400),
+        ({"count": "0"}, 400),
+        ({"count": "0.0000001"}, 400),
+        ({"ticker": "KXNO"}, 404),
+    ],
+)
+async def test_wrong_orders_are_refused(open_sim, http, spoil, status):
+    sim = await open_sim()
+    order = {
+        "ticker": sim.kalshi_tickers[0], "side": "ask", "count": "2.00", "price": "0.5000",
+        "time_in_force": "fill_or_kill",
+    } | spoil  # fmt: skip
+    path = "/trade-api/v2/portfolio/events/orders"
+    headers = sim.credentials.headers("POST", path, wall_clock_ms())
+    url = f"{sim.kalshi_rest_url}/portfolio/events/orders"
+    async with http.post(url, json=order, headers=headers) as response:
+        assert response.status == status
+    async with http.post(url, data="{", headers=headers) as response:
+        assert response.status == 400
+    assert sim.orders == []
+
+
 async def test_account_limits_need_a_signature_and_public_data_a_right_one_if_any(open_sim, http):
     sim = await open_sim()
     url = f"{sim.kalshi_rest_url}/account/limits"

@@ -6,10 +6,8 @@ subscription voids all its books at once, and the answer to it is asked for in t
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-
-import msgspec
 
 from arbees_feed.core.events import (
     BookLost,
@@ -33,9 +31,12 @@ _NS_PER_MS: Final = 1_000_000
 _NOTHING: Final[tuple[Event, ...]] = ()
 _BOOKS = "orderbook_delta"
 
-# Errors after which the venue may or may not have done what we asked, or wants less at a time.
+# Errors that end a subscription: channel error, buffer overflow.
+_TERMINAL: Final = frozenset({10, 25})
+# After these the venue may or may not have done what we asked, or wants less at a time.
 _TRY_AGAIN: Final = frozenset({18, 26, 27})
-_BUFFER_OVERFLOW: Final = 25
+_REOPEN_SPACING_S: Final = 1.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class KalshiDecoder:
@@ -50,6 +51,12 @@ class KalshiDecoder:
         self._trackers: dict[int, SequenceTracker] = {}
         self._channels: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._asked: dict[int, str] = {}
+        """Number of a `subscribe` under way -> its channel (the book channel's aside)."""
+        self._opened_s: dict[str, float] = {}
+        self._waiting: set[str] = set()
+        """Channels to open again as soon as spacing allows."""
+        self._told_by_ticker: set[MarketId] = set()
         self._ticks = TicksByText()
         self._lots = LotsByText()
         self._handlers: dict[type, Callable[[Any], Sequence[Event]]] = {
@@ -84,7 +91,16 @@ class KalshiDecoder:
         params: dict[str, Any] = {"use_yes_price": False, "skip_ticker_ack": True}
         if channel == "ticker":
             params["send_initial_snapshot"] = True
-        self._commands.send("subscribe", channels=[channel], **params)
+        self._asked[self._commands.send("subscribe", channels=[channel], **params)] = channel
+        self._opened_s[channel] = self._books.now_s
+
+    def _reopen(self) -> None:
+        """Open again what was refused or has ended, each channel at most once a second."""
+        earliest_s = self._books.now_s - _REOPEN_SPACING_S
+        due = [channel for channel in self._waiting if self._opened_s[channel] <= earliest_s]
+        for channel in sorted(due):
+            self._waiting.remove(channel)
+            self._subscribe(channel)
 
     def add(self, markets: Sequence[MarketId]) -> None:
         """Ask for the full books of further markets."""
@@ -102,6 +118,7 @@ class KalshiDecoder:
     def tick(self, now_s: float) -> Sequence[Event]:
         """Send what was held back and repeat what is overdue."""
         self._books.now_s = now_s
+        self._reopen()
         self._books.flush()
         given_up = self._books.overdue()
         return [
@@ -121,21 +138,13 @@ class KalshiDecoder:
         self.stats.frames += 1
         try:
             message = messages.decode(frame)
+            # A handler reads all values before it changes any state: what it can't read, it
+            # has not counted either.
             return self._handlers[type(message)](message)
-        except msgspec.ValidationError as exc:
+        except (ValueError, RecursionError) as exc:
             return self._second_look(frame, str(exc))
-        except msgspec.DecodeError as exc:
-            return self._unreadable(frame, str(exc))
-        except ValueError as exc:
-            return self._second_look(frame, str(exc), sequenced=True)
 
     def _delta(self, message: messages.Delta) -> Sequence[Event]:
-        tracker = self._trackers.get(message.sid)
-        caused: Sequence[Event] | None = _NOTHING
-        if tracker is not None and message.seq - 1 == tracker.last:
-            tracker.last = message.seq  # nearly always; the rest is judged at leisure
-        elif (caused := self._observe(message.sid, message.seq)) is None:
-            return _NOTHING
         body = message.msg
         price = self._ticks[body.price_dollars]
         side = Side.BID
@@ -143,78 +152,88 @@ class KalshiDecoder:
             # A bid for NO at p is an offer of YES at 1 - p.
             side, price = Side.ASK, ONE_DOLLAR - price
         elif body.side != "yes":
-            raise ValueError(f"side {body.side!r}")
+            raise ValueError(f"side {body.side[:9]!r}")
         change = self._lots[body.delta_fp]
         ts_ns = body.ts_ms * _NS_PER_MS or _instant_ns(body.ts)
         event = LevelChanged(MarketId(body.market_ticker), side, price, change, ts_ns)
-        return (*caused, event) if caused else (event,)
+        tracker = self._trackers.get(message.sid)
+        if tracker is not None and message.seq - 1 == tracker.last:
+            tracker.last = message.seq  # nearly always; the rest is judged at leisure
+            return (event,)
+        caused = self._observe(message.sid, message.seq)
+        return _NOTHING if caused is None else (*caused, event)
 
     def _snapshot(self, message: messages.Snapshot) -> Sequence[Event]:
+        ticks, lots = self._ticks, self._lots
+        bids = [(ticks[p], lots[size]) for p, size in message.msg.yes_dollars_fp]
+        asks = [(ONE_DOLLAR - ticks[p], lots[size]) for p, size in message.msg.no_dollars_fp]
         caused = self._observe(message.sid, message.seq)
         market = MarketId(message.msg.market_ticker)
         if caused is None or market not in self._books.members:
             return caused or _NOTHING
-        ticks, lots = self._ticks, self._lots
-        bids = [(ticks[p], lots[size]) for p, size in message.msg.yes_dollars_fp]
-        asks = [(ONE_DOLLAR - ticks[p], lots[size]) for p, size in message.msg.no_dollars_fp]
         self._books.arrived(market)
         return (*caused, BookSnapshot(market, bids, asks, 0))
 
     def _ticker(self, message: messages.Ticker) -> Sequence[Event]:
+        if message.sid in self._ended:
+            return _NOTHING
         body = message.msg
         bid, bid_size = self._ticks[body.yes_bid_dollars], self._lots[body.yes_bid_size_fp]
         ask, ask_size = self._ticks[body.yes_ask_dollars], self._lots[body.yes_ask_size_fp]
+        if bid_size < 0 or ask_size < 0:
+            raise ValueError("negative size")
         if not bid or not bid_size:
             bid = bid_size = 0
         if not ask or not ask_size or ask == ONE_DOLLAR:
             ask, ask_size = ONE_DOLLAR, 0
-        return (
-            TopOfBook(
-                MarketId(body.market_ticker),
-                bid,
-                bid_size,
-                ask,
-                ask_size,
-                self._ticks[body.price_dollars] or None,
-                body.ts_ms * _NS_PER_MS,
-            ),
-        )
+        market = MarketId(body.market_ticker)
+        last_price = self._ticks[body.price_dollars] or None
+        self._told_by_ticker.add(market)
+        ts_ns = body.ts_ms * _NS_PER_MS
+        return (TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns),)
 
     def _trade(self, message: messages.Trade) -> Sequence[Event]:
-        if not self._counts(message.sid, message.seq):
-            return _NOTHING
         body = message.msg
         outcome = body.taker_outcome_side or body.taker_side
-        return (
-            Trade(
-                MarketId(body.market_ticker),
-                self._ticks[body.yes_price_dollars],
-                self._lots[body.count_fp],
-                "buy" if outcome == "yes" else "sell" if outcome == "no" else "",
-                body.trade_id,
-                body.ts_ms * _NS_PER_MS,
-            ),
+        trade = Trade(
+            MarketId(body.market_ticker),
+            self._ticks[body.yes_price_dollars],
+            self._lots[body.count_fp],
+            "buy" if outcome == "yes" else "sell" if outcome == "no" else "",
+            body.trade_id,
+            body.ts_ms * _NS_PER_MS,
         )
+        if trade.size < 0:
+            raise ValueError("negative size")
+        return (trade,) if self._counts(message.sid, message.seq) else _NOTHING
 
     def _lifecycle(self, message: messages.Lifecycle) -> Sequence[Event]:
-        if not self._counts(message.sid, message.seq):
-            return _NOTHING
-        return lifecycle.events_of(message.msg)
+        said = lifecycle.events_of(message.msg)
+        return said if self._counts(message.sid, message.seq) else _NOTHING
 
     # -- control frames ------------------------------------------------------------------------
 
     def _subscribed(self, message: messages.Subscribed) -> Sequence[Event]:
         self._commands.answered(message.id)
-        body = message.msg
-        self._trackers[body.sid] = SequenceTracker()
-        self._channels[body.sid] = body.channel
-        if body.channel == _BOOKS:
-            self._books.opened(body.sid)
-        return ()
+        self._asked.pop(message.id, None)
+        self._opened(message.msg.sid, message.msg.channel)
+        return _NOTHING
+
+    def _opened(self, sid: int, channel: str) -> None:
+        self._ended.discard(sid)
+        self._trackers.setdefault(sid, SequenceTracker())
+        self._channels[sid] = channel
+        if channel == _BOOKS:
+            self._books.opened(sid)
 
     def _ok(self, message: messages.Ok) -> Sequence[Event]:
-        self._commands.answered(message.id)
-        return self._sequenced(message)
+        action, _ = self._commands.answered(message.id)
+        channel = self._asked.pop(message.id, _BOOKS)
+        caused = self._sequenced(message)
+        if action == "subscribe" and message.sid is not None:
+            # An earlier `subscribe` of the channel had been obeyed after all: this one joined it.
+            self._opened(message.sid, channel)
+        return caused
 
     def _sequenced(self, message: Any) -> Sequence[Event]:
         if message.sid is None or message.seq is None:
@@ -229,13 +248,18 @@ class KalshiDecoder:
         self.stats.venue_errors += 1
         code, text = message.msg.code, message.msg.msg
         action, tickers = self._commands.answered(message.id)
-        self.stats.last_problem = f"error {code} {text}".strip()
-        said = Notice(f"kalshi answers error {code} {text!r} to {action or 'a subscription'}")
+        channel = self._asked.pop(message.id, "")
+        self.stats.last_problem = problem = f"error {code} {text[:200]}".strip()
+        said = Notice(f"kalshi answers {problem!r} to {action or 'a subscription'}")
         events = list(self._sequenced(message))
-        if code == _BUFFER_OVERFLOW and message.sid is not None:
-            events += self._subscription_ended(message.sid, "subscription buffer overflow")
-        elif code in _TRY_AGAIN:
+        if code in _TERMINAL and message.sid is not None:
+            events += self._subscription_ended(message.sid, problem)
+        elif code in _TERMINAL and not action:
+            raise ProtocolViolation(f"{problem}: a subscription has ended, which is not told")
+        elif action and not channel:
             self._books.refused(action, tickers)
+        elif code in _TRY_AGAIN:
+            self._waiting.add(channel)
         return [said, *events]
 
     def _subscription_ended(self, sid: int, reason: str) -> list[Event]:
@@ -244,9 +268,14 @@ class KalshiDecoder:
         self._ended.add(sid)
         if channel == _BOOKS:
             return [BookLost(market, reason) for market in self._books.ended()]
-        if channel:
-            self._subscribe(channel)
-        return []
+        if channel not in self._opened_s:
+            return []
+        self._waiting.add(channel)
+        self._reopen()
+        if channel != "ticker":
+            return []
+        silent, self._told_by_ticker = self._told_by_ticker, set()
+        return [TickerLost(market, reason) for market in silent]
 
     # -- sequence ------------------------------------------------------------------------------
 
@@ -282,28 +311,28 @@ class KalshiDecoder:
 
     # -- frames that did not decode --------------------------------------------------------------
 
-    def _second_look(
-        self, frame: bytes, problem: str, *, sequenced: bool = False
-    ) -> Sequence[Event]:
+    def _second_look(self, frame: bytes, problem: str) -> Sequence[Event]:
         """Confine a frame of an unknown kind, or a known one in the wrong shape."""
         try:
             envelope = messages.decode_envelope(frame)
-        except msgspec.DecodeError:
-            return self._unreadable(frame, problem)
-        events: list[Event] = []
-        if envelope.sid is not None and envelope.seq is not None and not sequenced:
-            events += self._observe(envelope.sid, envelope.seq) or ()
+        except (ValueError, RecursionError):
+            return self._last_look(frame, problem)
+        caused: Sequence[Event] | None = _NOTHING
+        if envelope.sid is not None and envelope.seq is not None:
+            caused = self._observe(envelope.sid, envelope.seq)
+        if caused is None:
+            return _NOTHING
         if envelope.type not in KINDS:
             self.stats.unknown(envelope.type)
-            return events
-        return [*events, *self._malformed(envelope, problem)]
+            return caused
+        return [*caused, *self._malformed(envelope, problem)]
 
     def _malformed(self, envelope: messages.Envelope, problem: str) -> list[Event]:
         self.stats.malformed += 1
         self.stats.last_problem = reason = f"malformed {envelope.type}: {problem}"
         try:
             market = MarketId(messages.decode_subject(envelope.msg).market_ticker)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise ProtocolViolation(reason) from None
         if envelope.type == "ticker":
             return [TickerLost(market, reason)]
@@ -313,14 +342,18 @@ class KalshiDecoder:
             return [BookLost(market, reason)]
         return [Notice(f"{market}: {reason}")]
 
-    def _unreadable(self, frame: bytes, problem: str) -> Sequence[Event]:
-        if frame[:1] == b"[":
-            try:
-                parts = messages.decode_array(frame)
-            except msgspec.DecodeError:
-                parts = []
-            if parts:
-                return [event for part in parts for event in self.receive(bytes(part))]
+    def _last_look(self, frame: bytes, problem: str) -> Sequence[Event]:
+        """Take an array of frames apart, and skip a kind we do not know whatever its shape."""
+        try:
+            if frame[:1] == b"[":
+                parts = [bytes(part) for part in messages.decode_array(frame)]
+                if not any(part[:1] == b"[" for part in parts):
+                    return [event for part in parts for event in self.receive(part)]
+            elif (kind := messages.decode_kind(frame).type) not in KINDS:
+                self.stats.unknown(kind)
+                return _NOTHING
+        except (ValueError, RecursionError) as exc:
+            problem = f"{problem}; {exc}"
         self.stats.malformed += 1
         self.stats.last_problem = f"unreadable frame: {problem}"
         raise ProtocolViolation(f"unreadable frame {frame[:80]!r}: {problem}")
@@ -347,4 +380,7 @@ def _instant_ns(text: str) -> int:
     """Read the RFC 3339 time of frames from before `ts_ms` (April 2026); 0 when there is none."""
     if not text:
         return 0
-    return int(datetime.fromisoformat(text).timestamp() * 1000) * _NS_PER_MS
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None or not 1970 <= instant.year < 2200:  # noqa: PLR2004 - ns in 64 bits
+        raise ValueError(f"time {text[:40]!r}")
+    return (instant - _EPOCH) // timedelta(milliseconds=1) * _NS_PER_MS

@@ -4,8 +4,13 @@ Prices and counts are decimal text (since 2026-03-12); unknown fields are ignore
 required one is an error. See README.md in this folder for sources.
 """
 
+from typing import Annotated
+
 import msgspec
 
+# Bounds that keep a wrong number from breaking what is made of it: ns in 64 bits, a calendar year.
+UnixMs = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+UnixS = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000)]
 LevelText = tuple[str, str]
 
 
@@ -24,7 +29,7 @@ class DeltaBody(msgspec.Struct, gc=False):
     price_dollars: str
     delta_fp: str
     side: str
-    ts_ms: int = 0
+    ts_ms: UnixMs = 0
     ts: str = ""
 
 
@@ -37,7 +42,7 @@ class TickerBody(msgspec.Struct, gc=False):
     yes_bid_size_fp: str
     yes_ask_size_fp: str
     price_dollars: str
-    ts_ms: int = 0
+    ts_ms: UnixMs = 0
 
 
 class TradeBody(msgspec.Struct, gc=False):
@@ -49,7 +54,7 @@ class TradeBody(msgspec.Struct, gc=False):
     count_fp: str
     taker_outcome_side: str = ""
     taker_side: str = ""
-    ts_ms: int = 0
+    ts_ms: UnixMs = 0
 
 
 class CreatedMarket(msgspec.Struct, gc=False):
@@ -68,8 +73,8 @@ class LifecycleBody(msgspec.Struct):
 
     event_type: str
     market_ticker: str
-    open_ts: int = 0
-    close_ts: int = 0
+    open_ts: UnixS = 0
+    close_ts: UnixS = 0
     additional_metadata: CreatedMarket | None = None
 
 
@@ -196,6 +201,12 @@ class Envelope(msgspec.Struct):
     msg: msgspec.Raw = msgspec.Raw()
 
 
+class Kind(msgspec.Struct):
+    """The last look: a kind we do not know may have any shape."""
+
+    type: str
+
+
 class Subject(msgspec.Struct):
     """The market that a malformed frame is about."""
 
@@ -204,6 +215,7 @@ class Subject(msgspec.Struct):
 
 decode = msgspec.json.Decoder(Message).decode
 decode_envelope = msgspec.json.Decoder(Envelope).decode
+decode_kind = msgspec.json.Decoder(Kind).decode
 decode_subject = msgspec.json.Decoder(Subject).decode
 decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 encode = msgspec.json.Encoder().encode

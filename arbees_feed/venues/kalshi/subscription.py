@@ -11,10 +11,15 @@ from typing import Any
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.owed import OwedSnapshots, Patience
 from arbees_feed.core.sharding import chunks
+from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi import messages
 
 CHUNK = 250
 """Tickers in one command; 100 to 400 are in use, a subscription has no published limit."""
+OPEN_SPACING_S = 1.0
+OPEN_TIMEOUT_S = 10.0
+_FIRST_HOLD_S = 1.0
+_LONGEST_HOLD_S = 60.0
 
 
 class Commands:
@@ -46,17 +51,21 @@ class BookSubscription:
         self._commands = commands
         self.sid: int | None = None
         self._asked = False
+        self._asked_s = -OPEN_SPACING_S
         self._backlog: list[MarketId] = []
+        self._leaving: list[MarketId] = []
+        """Tickers that left while the subscription had no id yet."""
         self.members: dict[MarketId, bool] = {}
         """Ticker -> whether it has had a snapshot."""
         self.owed = OwedSnapshots(Patience())
         self.now_s = 0.0
         self._chunk = CHUNK
         self._hold_until_s = 0.0
+        self._hold_s = _FIRST_HOLD_S
 
     def add(self, tickers: Sequence[MarketId]) -> None:
         """Take further tickers in, at once or when the subscription has its id."""
-        fresh = [ticker for ticker in tickers if ticker not in self.members]
+        fresh = [ticker for ticker in dict.fromkeys(tickers) if ticker not in self.members]
         self.members.update(dict.fromkeys(fresh, False))
         self._backlog.extend(fresh)
         self.flush()
@@ -66,8 +75,8 @@ class BookSubscription:
         if not self._backlog or self.now_s < self._hold_until_s:
             return
         if self.sid is None:
-            if not self._asked:
-                self._asked = True
+            if not self._asked and self.now_s >= self._asked_s + OPEN_SPACING_S:
+                self._asked, self._asked_s = True, self.now_s
                 first, self._backlog = self._backlog[: self._chunk], self._backlog[self._chunk :]
                 self._open(first)
             return
@@ -99,6 +108,9 @@ class BookSubscription:
     def opened(self, sid: int) -> None:
         """The venue named the subscription's id."""
         self.sid = sid
+        leaving, self._leaving = self._leaving, []
+        for chunk in chunks([t for t in leaving if t not in self.members], self._chunk):
+            self._update("delete_markets", chunk)
         self.flush()
 
     def remove(self, tickers: Sequence[MarketId]) -> None:
@@ -107,9 +119,11 @@ class BookSubscription:
         for ticker in leaving:
             self.owed.forget(ticker)
         self._backlog = [ticker for ticker in self._backlog if ticker in self.members]
-        if self.sid is not None:
-            for chunk in chunks(leaving, self._chunk):
-                self._update("delete_markets", chunk)
+        if self.sid is None:
+            self._leaving += leaving
+            return
+        for chunk in chunks(leaving, self._chunk):
+            self._update("delete_markets", chunk)
 
     def arrived(self, ticker: MarketId) -> None:
         """Note a good snapshot of a member."""
@@ -136,6 +150,7 @@ class BookSubscription:
         """The venue ended the subscription: open a new one for all; return who had a book."""
         filled = [ticker for ticker, had in self.members.items() if had]
         self.sid, self._asked = None, False
+        self._leaving.clear()
         self.owed.clear()
         self._backlog = list(self.members)
         self.members = dict.fromkeys(self.members, False)
@@ -144,12 +159,20 @@ class BookSubscription:
 
     def refused(self, action: str, tickers: Sequence[MarketId]) -> None:
         """A command failed or its outcome is unknown: ask again in smaller portions, later."""
-        self._chunk = max(1, self._chunk // 2)
-        self._hold_until_s = self.now_s + 1.0
+        if self.now_s >= self._hold_until_s:  # what is sent together is refused together
+            if self.now_s >= self._hold_until_s + _LONGEST_HOLD_S:
+                self._hold_s = _FIRST_HOLD_S
+            self._chunk = max(1, self._chunk // 2)
+            self._hold_until_s = self.now_s + self._hold_s
+            self._hold_s = min(_LONGEST_HOLD_S, 2 * self._hold_s)
+        if action == "get_snapshot":
+            self.owed.postpone(tickers, self._hold_until_s)
+        if action not in {"subscribe", "add_markets"}:
+            return
         missing = [t for t in tickers if t in self.members and t in self.owed]
         for ticker in missing:
             self.owed.forget(ticker)
-        if action == "subscribe":
+        if self.sid is None:
             self._asked = False
         self._backlog.extend(missing)
 
@@ -157,11 +180,18 @@ class BookSubscription:
         """Repeat overdue requests; return tickers that never get a usable book (once each).
 
         Raises:
-            ProtocolViolation: the venue does not send a book that it had sent before.
+            ProtocolViolation: the venue does not open the subscription, or does not send a book
+                that it had sent before.
         """
         if self.sid is None:
+            if self._asked and self.now_s >= self._asked_s + OPEN_TIMEOUT_S:
+                raise ProtocolViolation("no answer to the subscription of books")
             return ()
         again, given_up = self.owed.late(self.now_s)
+        # One that never had a book may not have existed when it was added. A snapshot alone
+        # would bring a book that no delta keeps up to date; who is in already is left alone.
+        for chunk in chunks([t for t in again if not self.members.get(t)], self._chunk):
+            self._update("add_markets", chunk)
         for chunk in chunks(again, self._chunk):
             self._update("get_snapshot", chunk)
         return given_up

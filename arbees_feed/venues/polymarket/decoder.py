@@ -29,10 +29,13 @@ from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket import messages
+from arbees_feed.venues.polymarket.joining import JOIN_TICKS, Join
 
 PING_EVERY_S: Final = 10.0
 CHUNK: Final = 100
 _NS_PER_MS: Final = 1_000_000
+_LATEST_MS: Final = 9_000_000_000_000  # ns of it fit into 64 bits
+_OLDEST_QUEUED_MS: Final = 60_000
 _NOTHING: Final[tuple[Event, ...]] = ()
 _SIDES: Final = {"BUY": Side.BID, "SELL": Side.ASK}
 _SAYINGS: Final = frozenset({b"PONG", b"NO NEW ASSETS"})
@@ -51,23 +54,6 @@ KINDS: Final = frozenset(
 )
 
 
-class _Join(msgspec.Struct):
-    """An opening book behind which older changes may still be queued.
-
-    The queue ends with the change whose hash is the book's (recorded in June 2026: seven older
-    changes). Those of an earlier time are plainly older; those of the book's own millisecond wait
-    here until the hash, a later time or two ticks decide.
-    """
-
-    at_ms: int
-    hash: str
-    held: list[Event] = []
-    ticks: int = 0
-
-
-_JOIN_TICKS: Final = 2
-
-
 class PolymarketDecoder:
     """One connection's conversation with Polymarket's market channel."""
 
@@ -80,7 +66,7 @@ class PolymarketDecoder:
         self._ping_due_s = 0.0
         self._since_ms: dict[MarketId, int] = {}
         """Member -> time of the newest state of its book; 0 before the opening book."""
-        self._joins: dict[MarketId, _Join] = {}
+        self._joins: dict[MarketId, Join] = {}
         self._owed = OwedSnapshots(Patience(answer_timeout_s=10.0))
         self._ticks = TicksByText()
         self._lots = LotsByText()
@@ -139,7 +125,7 @@ class PolymarketDecoder:
         released: list[Event] = []
         for market, join in list(self._joins.items()):
             join.ticks += 1
-            if join.ticks >= _JOIN_TICKS:
+            if join.ticks >= JOIN_TICKS:
                 released += join.held
                 del self._joins[market]
         return released
@@ -183,31 +169,27 @@ class PolymarketDecoder:
             return self._receive_one(frame)
         if first == b"[":
             return [event for part in self._parts(frame) for event in self._receive_one(part)]
-        return self._saying(frame)
+        text = frame.strip()
+        return self._saying(text) if text[:1] not in {b"{", b"["} else self.receive(text)
 
     def _receive_one(self, frame: bytes | msgspec.Raw) -> Sequence[Event]:
         try:
             message = messages.decode(frame)
             return self._handlers[type(message)](message)
-        except msgspec.ValidationError as exc:
-            return self._second_look(frame, str(exc))
-        except msgspec.DecodeError as exc:
-            raise self._unreadable(bytes(frame), str(exc)) from None
-        except (ValueError, KeyError) as exc:
+        except (ValueError, KeyError, RecursionError) as exc:
             return self._second_look(frame, f"{type(exc).__name__} {exc}")
 
     def _parts(self, frame: bytes) -> list[msgspec.Raw]:
         try:
             return messages.decode_array(frame)
-        except msgspec.DecodeError as exc:
+        except (ValueError, RecursionError) as exc:
             raise self._unreadable(frame, str(exc)) from None
 
-    def _saying(self, frame: bytes) -> Sequence[Event]:
-        text = frame.strip()
+    def _saying(self, text: bytes) -> Sequence[Event]:
         if text in _SAYINGS:
             return _NOTHING
         if len(text) > _LONGEST_SAYING or not text.isascii() or not text.decode().isprintable():
-            raise self._unreadable(frame, "neither JSON nor a short text")
+            raise self._unreadable(text, "neither JSON nor a short text")
         self.stats.unknown(text.decode())
         return [Notice(f"polymarket says {text.decode()!r}")] if text else _NOTHING
 
@@ -215,15 +197,16 @@ class PolymarketDecoder:
         changes = message.price_changes
         if changes is None:
             changes = list(_old_changes(message))
-        now_ms = int(message.timestamp)
+        now_ms = _unix_ms(message.timestamp)
         events: list[Event] = []
         for change in changes:
             market = MarketId(change.asset_id)
             newest_ms = self._since_ms.get(market)
             if newest_ms is None:
+                _check_named(market)
                 continue
             if now_ms < newest_ms:
-                self.stats.stale_dropped += 1
+                self._drop_stale(newest_ms - now_ms)
                 continue
             if self._joins and market in self._joins:
                 events += self._joined(market, change, now_ms)
@@ -266,6 +249,12 @@ class PolymarketDecoder:
         self._append(events, market, change, now_ms)
         return events
 
+    def _drop_stale(self, by_ms: int) -> None:
+        """Count what is older than the book; the venue queues for seconds, not for minutes."""
+        if by_ms > _OLDEST_QUEUED_MS:
+            raise ValueError(f"{by_ms} ms older than its book: one of the two times is wrong")
+        self.stats.stale_dropped += 1
+
     def _told(self, change: messages.Change, now_ms: int) -> Sequence[Event]:
         """Read the best prices after a change: "0" and "1" are empty sides, "" tells nothing."""
         if not change.best_bid and not change.best_ask:
@@ -277,17 +266,17 @@ class PolymarketDecoder:
     def _book(self, message: messages.Book) -> Sequence[Event]:
         market = MarketId(message.asset_id)
         newest_ms = self._since_ms.get(market)
-        now_ms = int(message.timestamp)
+        now_ms = _unix_ms(message.timestamp)
         if newest_ms is None:
             return _NOTHING
         if now_ms < newest_ms:
-            self.stats.stale_dropped += 1
+            self._drop_stale(newest_ms - now_ms)
             return _NOTHING
         ticks, lots = self._ticks, self._lots
         bids = [(ticks[level.price], lots[level.size]) for level in message.bids]
         asks = [(ticks[level.price], lots[level.size]) for level in message.asks]
         if message.hash and not newest_ms:
-            self._joins[market] = _Join(now_ms, message.hash)
+            self._joins[market] = Join(now_ms, message.hash)
         self._since_ms[market] = now_ms
         self._owed.arrived(market)
         return (BookSnapshot(market, bids, asks, now_ms * _NS_PER_MS),)
@@ -296,14 +285,18 @@ class PolymarketDecoder:
         market = MarketId(message.asset_id)
         if market not in self._since_ms:
             return _NOTHING
+        size = self._lots[message.size]
+        if size < 0:
+            raise ValueError("negative size")
+        side = message.side
         return (
             Trade(
                 market,
                 self._ticks[message.price],
-                self._lots[message.size],
-                "buy" if message.side == "BUY" else "sell" if message.side == "SELL" else "",
+                size,
+                "buy" if side == "BUY" else "sell" if side == "SELL" else "",
                 message.transaction_hash,
-                int(message.timestamp) * _NS_PER_MS,
+                _unix_ms(message.timestamp) * _NS_PER_MS,
             ),
         )
 
@@ -327,7 +320,7 @@ class PolymarketDecoder:
         return (MarketListed(meta),)
 
     def _market_resolved(self, message: messages.MarketResolved) -> Sequence[Event]:
-        ts_ns = int(message.timestamp) * _NS_PER_MS
+        ts_ns = _unix_ms(message.timestamp) * _NS_PER_MS
         tokens = [MarketId(token) for token in message.assets_ids]
         return [TradingChanged(t, "closed", ts_ns) for t in tokens if t in self._since_ms]
 
@@ -337,8 +330,8 @@ class PolymarketDecoder:
         """Confine a frame of an unknown kind, or a known one in the wrong shape."""
         try:
             envelope = messages.decode_envelope(frame)
-        except msgspec.DecodeError:
-            raise self._unreadable(bytes(frame), problem) from None
+        except (ValueError, RecursionError):
+            return self._last_look(bytes(frame), problem)
         if envelope.event_type not in KINDS:
             self.stats.unknown(envelope.event_type)
             return _NOTHING
@@ -347,7 +340,7 @@ class PolymarketDecoder:
         if envelope.event_type not in {"book", "price_change"}:
             return [Notice(reason)]
         named = [envelope.asset_id, *(entry.asset_id for entry in envelope.price_changes)]
-        touched = [MarketId(token) for token in named if token]
+        touched = [MarketId(token) for token in dict.fromkeys(named) if token]
         if not touched:
             raise ProtocolViolation(reason)
         for market in touched:
@@ -355,10 +348,34 @@ class PolymarketDecoder:
         self._renew(touched)
         return [BookLost(market, reason) for market in touched if market in self._since_ms]
 
+    def _last_look(self, frame: bytes, problem: str) -> Sequence[Event]:
+        """Skip a kind we do not know whatever its shape; nothing else can be confined."""
+        try:
+            kind = messages.decode_kind(frame).event_type
+        except (ValueError, RecursionError):
+            raise self._unreadable(frame, problem) from None
+        if kind in KINDS:
+            raise self._unreadable(frame, problem)
+        self.stats.unknown(kind)
+        return _NOTHING
+
     def _unreadable(self, frame: bytes, problem: str) -> ProtocolViolation:
         self.stats.malformed += 1
         self.stats.last_problem = f"unreadable frame: {problem}"
         return ProtocolViolation(f"unreadable frame {frame[:80]!r}: {problem}")
+
+
+def _unix_ms(text: str) -> int:
+    """Read a time; a wrong one must not break what is made of it."""
+    if not (text.isdecimal() and text.isascii()) or (ms := int(text[:20])) > _LATEST_MS:
+        raise ValueError(f"time {text[:40]!r}")
+    return ms
+
+
+def _check_named(market: MarketId) -> None:
+    """An entry of another token is none of ours; one of no token may have been."""
+    if not market:
+        raise ValueError("a change of no token")
 
 
 def _old_changes(message: messages.PriceChange) -> Iterator[messages.Change]:

@@ -103,6 +103,12 @@ class Subject(msgspec.Struct):
     asset_id: str
 
 
+class Kind(msgspec.Struct):
+    """The last look: a kind we do not know may have any shape."""
+
+    event_type: str
+
+
 class Envelope(msgspec.Struct):
     """The second look at a frame that did not decode: its kind and the tokens it is about."""
 
@@ -114,4 +120,5 @@ class Envelope(msgspec.Struct):
 decode = msgspec.json.Decoder(Message).decode
 decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 decode_envelope = msgspec.json.Decoder(Envelope).decode
+decode_kind = msgspec.json.Decoder(Kind).decode
 encode = msgspec.json.Encoder().encode

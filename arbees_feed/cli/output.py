@@ -1,0 +1,43 @@
+"""Lines on stdout that a script reads: written at once, and no fuss when it has heard enough."""
+
+import asyncio
+import sys
+
+
+class Lines:
+    """Prints lines; sets *stop* when nobody reads them any more, or *count* were printed."""
+
+    def __init__(self, stop: asyncio.Event, count: int | None = None) -> None:
+        self.broken = False
+        self._stop = stop
+        self._left = count
+
+    def write(self, line: str) -> None:
+        """Print a line, unless enough were printed."""
+        if self._stop.is_set():
+            return
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.broken = True
+            self._stop.set()
+            return
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self._stop.set()
+
+    def finish(self) -> None:
+        """Tell whoever called us that the reader of our output has gone.
+
+        Raises:
+            BrokenPipeError: it has.
+        """
+        if self.broken:
+            raise BrokenPipeError
+
+
+def say(text: str) -> None:
+    """Print one line on stderr, for the person at the terminal."""
+    print(f"arbees-feed: {' '.join(text.split())}", file=sys.stderr, flush=True)

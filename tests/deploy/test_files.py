@@ -1,0 +1,172 @@
+"""What can be said of the container files without running them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from arbees_feed import __version__
+from arbees_feed.config.model import known_keys
+from arbees_feed.config.sources import ALIASES
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ("docker-compose.yml", "docker-compose.override.yml")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+
+
+def services(name: str = COMPOSE[0]) -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((ROOT / name).read_text())["services"]
+
+
+def variables() -> set[str]:
+    """Return every environment variable that the daemon reads."""
+    return set(ALIASES) | {f"ARBEES_{key.replace('.', '__').upper()}" for key in known_keys()}
+
+
+def names(environment: list[str]) -> list[str]:
+    return [entry.partition("=")[0] for entry in environment]
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.split()[0], line.partition(" ")[2]) for line in lines]
+
+
+def test_compose_files_need_no_newer_compose_than_1_29() -> None:
+    for name in COMPOSE:
+        document = yaml.safe_load((ROOT / name).read_text())
+        assert not {"name", "include", "configs"} & document.keys()
+
+
+def test_no_image_is_whatever_is_newest() -> None:
+    used = [service["image"] for service in services().values()]
+    used += [rest.split()[0] for word, rest in instructions() if word == "FROM"]
+    assert used
+    for image in used:
+        tag = image.partition(":")[2]
+        assert tag, f"{image} has no tag"
+        assert tag != "latest"
+
+
+def test_the_image_is_named_after_the_version() -> None:
+    built = {service["image"] for service in services().values() if "build" in service}
+    assert built == {f"arbees-feed:{__version__}"}
+
+
+def test_ports_are_opened_on_loopback_only() -> None:
+    ports = [
+        port for file in COMPOSE for s in services(file).values() for port in s.get("ports", [])
+    ]
+    assert len(ports) == 3
+    assert all(str(port).startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", ["feed", "demo", "sim"])
+def test_our_containers_may_do_little(name: str) -> None:
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert "privileged" not in service
+    assert int(service["stop_grace_period"].removesuffix("s")) > 5 + 1
+
+
+def test_the_feed_waits_for_a_healthy_redis() -> None:
+    for name in ("feed", "demo"):
+        assert services()[name]["depends_on"]["redis"]["condition"] == "service_healthy"
+    assert services()["redis"]["healthcheck"]["test"]
+
+
+def test_redis_keeps_nothing_and_evicts_nothing() -> None:
+    command = " ".join(services()["redis"]["command"])
+    assert "--save  --appendonly no" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_simulated_venues_start_only_when_asked_for() -> None:
+    started = [name for name, service in services().items() if "profiles" not in service]
+    assert sorted(started) == ["feed", "redis"]
+    assert services()["sim"]["profiles"] == services()["demo"]["profiles"] == ["demo"]
+
+
+def test_every_setting_can_be_given_to_the_container() -> None:
+    """A key that compose does not pass on would be ignored in silence."""
+    passed = names(services()["feed"]["environment"])
+    assert sorted(passed) == sorted(set(passed))
+    # Without the endpoint there is no health.
+    assert set(passed) == variables() - {"ARBEES_HTTP__ENABLED"}
+
+
+def test_compose_sets_nothing_that_the_daemon_does_not_know() -> None:
+    assert set(names(services()["demo"]["environment"])) <= variables()
+
+
+def test_env_example_names_real_variables() -> None:
+    text = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
+    of_compose = set(re.findall(r"\$\{(\w+)", "".join((ROOT / f).read_text() for f in COMPOSE)))
+    assert named <= variables() | of_compose
+    assert of_compose <= named
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    final = [word for word, _ in instructions()]
+    done = dict(instructions())
+    assert done["USER"] == "10001:10001"
+    assert done["STOPSIGNAL"] == "SIGTERM"
+    assert done["ENTRYPOINT"] == '["arbees-feed"]'
+    assert done["CMD"] == '["run"]'
+    assert "arbees_feed.ops.probe" in done["HEALTHCHECK"]
+    assert final.index("USER") > final.index("RUN")
+
+
+def test_the_image_is_made_from_the_lock() -> None:
+    installs = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+    assert installs
+    assert all("--no-deps" in rest for rest in installs)
+    assert "--require-hashes" in installs[0]
+
+
+def test_the_image_is_built_from_named_files_only() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    allowed = {rule[1:] for rule in rules if rule.startswith("!")}
+    copied = {
+        source
+        for word, rest in instructions()
+        if word == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    }
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_locks_name_versions_and_hashes_and_no_server(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "index-url" not in text
+    blocks = re.split(r"\n(?=\S)", text)
+    pinned = [block for block in blocks if not block.startswith("#")]
+    assert pinned
+    for block in pinned:
+        assert re.match(r"[\w.-]+==\S+", block), block.splitlines()[0]
+        assert "--hash=sha256:" in block
+
+
+def test_the_locks_agree_with_each_other_and_with_the_project() -> None:
+    runtime, dev = (pins(name) for name in LOCKS[:2])
+    assert runtime.items() <= dev.items()
+    project = (ROOT / "pyproject.toml").read_text()
+    wanted = re.search(r"\ndependencies = \[(.*?)\n\]", project, re.DOTALL)
+    assert wanted is not None
+    for name in re.findall(r'^\s*"([\w-]+)', wanted.group(1), re.MULTILINE):
+        assert name in runtime, f"{name} is not locked: make lock"
+
+
+def pins(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
