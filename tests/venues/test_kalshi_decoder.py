@@ -60,7 +60,9 @@ def filled(*markets: MarketId) -> KalshiDecoder:
     receive(decoder, subscribed(1))
     for number, market in enumerate(markets, 1):
         receive(decoder, snapshot(number, market, {"0.4800": "333.00"}, {"0.4600": "80.00"}))
-    decoder.outbox.clear()
+    decoder.tick(1_010.0)
+    assert decoder.outbox.pop(0).startswith(b'{"id":1,"cmd":"subscribe"')
+    assert not decoder.outbox
     return decoder
 
 
