@@ -1,0 +1,167 @@
+"""WebSocket connections against an aiohttp server on loopback."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from arbees_feed.errors import AuthenticationRejected, ConnectionLost
+from arbees_feed.transport.websocket import WebSocketConnection, open_websocket
+
+Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def served(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/ws", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"ws://127.0.0.1:{site.port}/ws"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def connected(handler: Handler) -> AsyncIterator[WebSocketConnection]:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(autoping=False, max_msg_size=0)
+        await socket.prepare(request)
+        await handler(socket)
+        return socket
+
+    async with (
+        served(upgrade) as url,
+        aiohttp.ClientSession() as session,
+        open_websocket(session, url, {}) as connection,
+    ):
+        yield connection
+
+
+async def test_text_and_binary_frames_come_as_bytes_with_their_receive_time() -> None:
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.send_str('{"price":"0.5 \u20ac"}')
+        await socket.send_bytes(b"\xff\x00")
+        await socket.receive()
+
+    async with connected(handler) as connection:
+        assert await connection.receive() == '{"price":"0.5 \u20ac"}'.encode()
+        first_ns = connection.received_ns
+        assert await connection.receive() == b"\xff\x00"
+        assert connection.received_ns >= first_ns > 1_700_000_000_000_000_000
+
+
+async def test_a_ping_is_answered_and_counts_as_life() -> None:
+    answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.ping(b"heartbeat")
+        pong = await socket.receive()
+        answered.set_result(pong.data)
+        await socket.send_str("after")
+        await socket.receive()
+
+    async with connected(handler) as connection:
+        connection.last_life_s = 0.0
+        assert await connection.receive() == b"after"
+        assert await answered == b"heartbeat"
+        assert connection.last_life_s > 0
+
+
+async def test_a_close_frame_is_told_with_code_and_reason() -> None:
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.close(code=1000, message=b"all subscribed assets resolved")
+
+    async with connected(handler) as connection:
+        with pytest.raises(ConnectionLost, match="1000 all subscribed assets resolved"):
+            await connection.receive()
+        assert connection.close_reason == "all subscribed assets resolved"
+
+
+async def test_a_cut_without_a_close_frame_is_told() -> None:
+    async def handler(socket: web.WebSocketResponse) -> None:
+        assert socket._req is not None
+        assert socket._req.transport is not None
+        socket._req.transport.abort()
+
+    async with connected(handler) as connection:
+        with pytest.raises(ConnectionLost):
+            await connection.receive()
+
+
+async def test_a_frame_of_twenty_megabytes_passes() -> None:
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.send_str("x" * (20 << 20))
+        await socket.receive()
+
+    async with connected(handler) as connection:
+        assert len(await connection.receive()) == 20 << 20
+
+
+async def test_deflate_is_offered_and_understood() -> None:
+    offered: list[str] = []
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        offered.append(request.headers.get("Sec-WebSocket-Extensions", ""))
+        socket = web.WebSocketResponse(compress=True)
+        await socket.prepare(request)
+        await socket.send_str("compressed " * 1000)
+        await socket.receive()
+        return socket
+
+    async with (
+        served(upgrade) as url,
+        aiohttp.ClientSession() as session,
+        open_websocket(session, url, {}) as connection,
+    ):
+        assert await connection.receive() == b"compressed " * 1000
+    assert "permessage-deflate" in offered[0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 451])
+async def test_a_refusal_that_only_a_person_can_change_is_told_apart(status: int) -> None:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    async with served(refuse) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(AuthenticationRejected, match=f"HTTP {status}"):
+            async with open_websocket(session, url, {"KALSHI-ACCESS-KEY": "k-secret"}):
+                pass
+
+
+@pytest.mark.parametrize(("status", "header", "wait_s"), [(429, "5", 5.0), (503, None, None)])
+async def test_a_busy_venue_may_say_when_to_come_back(
+    status: int, header: str | None, wait_s: float | None
+) -> None:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        headers = {"Retry-After": header} if header else {}
+        return web.Response(status=status, headers=headers)
+
+    async with served(refuse) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(ConnectionLost) as lost:
+            async with open_websocket(session, url, {}):
+                pass
+        assert lost.value.retry_after_s == wait_s
+
+
+async def test_nobody_listening_and_a_handshake_that_never_ends_are_lost_connections() -> None:
+    async def hang(_request: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConnectionLost, match="cannot connect"):
+            async with open_websocket(session, "ws://127.0.0.1:1/ws", {}):
+                pass
+        async with served(hang) as url:
+            with pytest.raises(ConnectionLost, match="TimeoutError"):
+                async with open_websocket(session, url, {}, open_timeout_s=0.2):
+                    pass
