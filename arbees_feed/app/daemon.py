@@ -17,7 +17,8 @@ from redis.exceptions import RedisError
 
 from arbees_feed.app import readings
 from arbees_feed.app.embedded import EMBEDDED, embedded_server
-from arbees_feed.app.venue import Tap, Venue, plans
+from arbees_feed.app.plan import plans
+from arbees_feed.app.venue import Tap, Venue
 from arbees_feed.config import Settings, redact_url
 from arbees_feed.config.keys import load_credentials
 from arbees_feed.core.backoff import Backoff
@@ -54,9 +55,7 @@ class Running(msgspec.Struct, frozen=True):
 class Daemon:
     """One run of the feed."""
 
-    def __init__(
-        self, settings: Settings, *, tap: Tap = lambda _, connection: connection
-    ) -> None:
+    def __init__(self, settings: Settings, *, tap: Tap = lambda _, connection: connection) -> None:
         """Load keys. Every connection to a venue passes through *tap*.
 
         Raises:

@@ -4,22 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import aiohttp
-import msgspec
 import structlog
 from yarl import URL
 
+from arbees_feed.app.plan import VenuePlan
 from arbees_feed.config import Settings
-from arbees_feed.core.events import MarketListed
+from arbees_feed.core.events import MarketListed, Refused
 from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.rotation import Rotation
-from arbees_feed.core.venue import Catalogue, Credentials, DecoderOptions, Selection, VenueSpec
+from arbees_feed.core.venue import Catalogue, Selection
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.discovery import Universe
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
 from arbees_feed.errors import FeedError
+from arbees_feed.feed.demand import Demand, Terms
 from arbees_feed.feed.market import MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import Runnable, VenueFeed
@@ -28,62 +30,12 @@ from arbees_feed.publish.service import Publisher
 from arbees_feed.supervisor import Policy, keep_running
 from arbees_feed.transport.http import HttpFetcher
 from arbees_feed.transport.websocket import open_websocket
-from arbees_feed.venues import VENUES
 
 _log = structlog.get_logger("arbees_feed.venue")
 
 
 Tap = Callable[[str, Connection], Connection]
 """(venue, connection) -> the same connection, which somebody listens in on."""
-
-
-class VenuePlan(msgspec.Struct, frozen=True):
-    """What the settings say of one venue, in words that fit every venue."""
-
-    spec: VenueSpec
-    ws_urls: Sequence[str]
-    rest_urls: Mapping[str, str]
-    options: DecoderOptions
-    selection: Selection
-    credentials: Credentials | None
-
-
-def plans(settings: Settings, credentials: Credentials | None) -> list[VenuePlan]:
-    """Return a plan for each venue that is on."""
-    makers = {"kalshi": _kalshi_plan, "polymarket": _polymarket_plan}
-    return [makers[name](settings, credentials) for name in settings.active_venues]
-
-
-def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePlan:
-    kalshi = settings.kalshi
-    return VenuePlan(
-        spec=VENUES["kalshi"],
-        ws_urls=kalshi.ws_url,
-        rest_urls={"rest": kalshi.rest_url[0]},
-        options=DecoderOptions(
-            tickers=kalshi.subscribe_all, lifecycle=True, trades=settings.publish.trades
-        ),
-        selection=Selection(markets=kalshi.markets, events=kalshi.events, series=kalshi.series),
-        credentials=credentials,
-    )
-
-
-def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> VenuePlan:
-    polymarket = settings.polymarket
-    named = polymarket.markets or polymarket.events or polymarket.tags
-    return VenuePlan(
-        spec=VENUES["polymarket"],
-        ws_urls=polymarket.ws_url,
-        rest_urls={"gamma": polymarket.gamma_url, "clob": polymarket.clob_url},
-        options=DecoderOptions(lifecycle=True, trades=settings.publish.trades),
-        selection=Selection(
-            markets=polymarket.markets,
-            events=polymarket.events,
-            tags=polymarket.tags,
-            top=0 if named else polymarket.top,
-        ),
-        credentials=None,
-    )
 
 
 class Venue:
@@ -110,35 +62,64 @@ class Venue:
         catalogue = spec.new_catalogue(plan.rest_urls)
         names = Names(settings.redis.key_prefix)
         self.writer = MetadataWriter(redis, names)
-        self.table = MarketTable(
-            publisher.opener(spec.name),
-            MarketsConfig(
-                stale_grace_s=settings.publish.stale_grace_s,
-                trades=settings.publish.trades,
-                depth=settings.publish.depth > 0,
-            ),
-            monotonic=time.monotonic,
-            on_listed=self._on_listed,
-            on_notice=self._on_notice,
-        )
+        self._publisher = publisher
+        self._forget_after_s = settings.publish.forget_after_s
+        self.table = self._new_table(settings)
         self.feed = VenueFeed(
             spec,
-            plan.options,
+            plan.carriage,
             self.table,
             self._dial,
             lambda link: self._keep_running(link, on_failure),
+            on_left=self._on_left,
         )
+        self.demand = self._new_demand(settings, redis, names)
         self.universe = self._new_universe(catalogue, settings)
         self.enricher = self._new_enricher(catalogue, settings)
 
     def services(self) -> list[Runnable]:
         """Return what the supervisor has to run."""
         services: list[Runnable] = [self.feed]
+        if self.demand is not None:
+            services.append(self.demand)
         if self.universe is not None:
             services.append(_Named(f"{self.venue}-universe", self.universe))
         if self.enricher is not None:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
         return services
+
+    def _new_table(self, settings: Settings) -> MarketTable:
+        return MarketTable(
+            self._publisher.opener(self.venue),
+            MarketsConfig(
+                stale_grace_s=settings.publish.stale_grace_s,
+                trades=settings.publish.trades,
+                depth=settings.publish.depth > 0,
+            ),
+            monotonic=time.monotonic,
+            market_filter=self.plan.market_filter,
+            on_refused=self._on_refused,
+            on_listed=self._on_listed,
+            on_notice=self._on_notice,
+        )
+
+    def _new_demand(self, settings: Settings, redis: Any, names: Names) -> Demand | None:
+        if not settings.demand.enabled:
+            return None
+        spec = self.plan.spec
+        return Demand(
+            spec.name,
+            redis,
+            Terms(names.watch(spec.name), spec.market_form, settings.demand.max_markets),
+            want=lambda markets: self.feed.want(markets, by="demand"),
+            drop=lambda markets: self.feed.drop(markets, by="demand"),
+        )
+
+    def _want(self, markets: Sequence[MarketId]) -> None:
+        """Take what discovery found; the filter is for what nobody named."""
+        named = set(self.plan.selection.markets)
+        passes = self.plan.market_filter.passes
+        self.feed.want([m for m in markets if m in named or passes(m)])
 
     def _new_universe(self, catalogue: Catalogue, settings: Settings) -> Universe | None:
         selection = self.plan.selection
@@ -148,7 +129,7 @@ class Venue:
             catalogue,
             self.fetcher,
             selection,
-            want=self.feed.want,
+            want=self._want,
             gone=self.feed.drop,
             refresh_s=settings.enrich.discovery_s,
         )
@@ -205,6 +186,14 @@ class Venue:
     def _on_notice(self, text: str) -> None:
         _log.warning("venue says", venue=self.venue, text=text)
 
+    def _on_refused(self, event: Refused, link: object) -> None:
+        self.feed.refused(event, link)
+
+    def _on_left(self, markets: Sequence[MarketId]) -> None:
+        """Let what Redis has of markets that ended, or are not wanted, go after a while."""
+        for market in markets:
+            self._publisher.retire(self.venue, market, self._forget_after_s)
+
     async def _wait_for_price(self) -> None:
         await self._first_price.wait()
 
@@ -238,6 +227,7 @@ class Venue:
             "quotes": str(markets.quotes),
             "stale": str(markets.stale),
             "metadata": str(self.writer.stats.markets_written),
+            **(self.demand.fields() if self.demand is not None else {}),
         }
 
     def stop(self) -> None:
@@ -260,8 +250,3 @@ class _Named:
     async def run(self) -> None:
         """Run the service."""
         await self._service.run()
-
-
-def is_market_of(spec: VenueSpec, text: str) -> MarketId | None:
-    """Return *text* as a market id if it has the venue's form."""
-    return MarketId(text) if spec.market_form.fullmatch(text) else None

@@ -1,31 +1,64 @@
 """The command line, `arbees-feed COMMAND`. Exit codes: 0 success, 2 settings or usage, 1 other."""
 
+import os
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from arbees_feed import __version__
-from arbees_feed.cli import check, demo, markets, run, sim, tape, watch
+from arbees_feed.cli.output import ReaderGone
 from arbees_feed.errors import FeedError, SettingsError
+
+_STYLE: Mapping[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+_MODULES = {
+    "run": "run",
+    "demo": "demo",
+    "check": "check",
+    "watch": "watch",
+    "markets": "markets",
+    "sim": "sim",
+    "record": "tape",
+    "replay": "tape",
+}
+"""Where the function of each command is; it is named like the command."""
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is asked for: together they take half a second."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None."""
+        del ctx
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"arbees_feed.cli.{_MODULES[cmd_name]}")
+        single = typer.Typer(**_STYLE)
+        single.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(single)
+
 
 app = typer.Typer(
     name="arbees-feed",
+    cls=_Commands,
     help="Live prices of prediction markets (Kalshi, Polymarket) on Redis channels.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_STYLE,
 )
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("watch")(watch.watch)
-app.command("markets")(markets.markets)
-app.command("sim")(sim.sim)
-app.command("record")(tape.record)
-app.command("replay")(tape.replay)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -61,11 +94,16 @@ def main() -> None:
         code = EXIT_FAILED
     except (typer.Abort, KeyboardInterrupt):
         code = EXIT_FAILED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong.
-        sys.stderr.close()
-        code = 0
+    except ReaderGone:
+        code = _reader_has_gone()
     sys.exit(code or 0)
+
+
+def _reader_has_gone() -> int:
+    """The reader of our output has heard enough (`| head`): nothing is wrong."""
+    # Python flushes stdout once more at the end, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _complain(text: str) -> None:

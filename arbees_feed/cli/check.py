@@ -12,6 +12,7 @@ from arbees_feed.cli.options import (
     run_until_stopped,
     settings_from,
 )
+from arbees_feed.cli.output import put
 from arbees_feed.cli.probes import KEY, Finding, probe_all
 from arbees_feed.cli.waiting import until
 
@@ -24,8 +25,9 @@ def check(
     override: Overrides = None,
     json: bool = typer.Option(False, "--json", help="One JSON object a line."),
 ) -> None:
-    """Try everything that `run` needs: settings, keys, Redis, WebSockets, REST, the HTTP port.
+    """Try everything that `run` needs.
 
+    That is: settings, keys, Redis, the venues' WebSockets and REST, the HTTP port.
     Exit code 0 only if `run` would work. WARN is something that can wait, such as a second
     address that does not answer.
 
@@ -42,9 +44,9 @@ def check(
     def tell(finding: Finding) -> None:
         found.append(finding)
         if json:
-            print(msgspec.json.encode(finding).decode(), flush=True)
+            put(msgspec.json.encode(finding).decode())
         else:
-            print(line_of(finding), flush=True)
+            put(line_of(finding))
 
     async def main(stop: asyncio.Event) -> None:
         if await until(stop, probe_all(settings, tell)) is None:

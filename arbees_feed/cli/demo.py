@@ -21,7 +21,7 @@ from rich.text import Text
 from arbees_feed.cli.board import Board
 from arbees_feed.cli.children import Child, child
 from arbees_feed.cli.options import ConfigFile, Overrides, pairs, quiet_log, run_until_stopped
-from arbees_feed.cli.output import Lines, say
+from arbees_feed.cli.output import Lines, put, say
 from arbees_feed.cli.prices import Prices
 from arbees_feed.cli.report import progress_line, silent_venues, summary_lines
 from arbees_feed.cli.screen import show
@@ -67,7 +67,9 @@ def demo(
     seed: int = typer.Option(1, help="The same seed makes the same markets."),
     svg: Path | None = typer.Option(None, hidden=True, help="Draw the last table to this file."),
 ) -> None:
-    """Show the feed at work against simulated venues: no account, no network, no Docker.
+    """Show the feed at work against simulated venues.
+
+    It needs no account, no network and no Docker.
 
     \b
     Examples:
@@ -89,7 +91,8 @@ async def _demo(options: Options, stop: asyncio.Event) -> None:
         say("starting simulated venues and the feed …")
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="arbees-demo-")))
-        environment = without_settings()
+        # What a child that is killed leaves behind goes with our folder.
+        environment = {**without_settings(), "TMPDIR": str(folder)}
         start = stack.enter_async_context
         arguments = _sim_arguments(options, folder)
         log = folder / "venues.log"
@@ -200,7 +203,7 @@ class _Watching:
     def _sum_up(self, stop: asyncio.Event) -> None:
         board = self._board
         for line in summary_lines(board):
-            print(line, flush=True)
+            put(line)
         if self._options.svg is not None:
             self._save_svg(self._options.svg)
         silent = silent_venues(board)

@@ -19,7 +19,7 @@ from arbees_feed.cli.options import (
     run_until_stopped,
     settings_from,
 )
-from arbees_feed.cli.output import say
+from arbees_feed.cli.output import put, say
 from arbees_feed.cli.prices import AT_ONCE, known_markets, reachable, read_meta
 from arbees_feed.cli.table import market_table
 from arbees_feed.cli.text import title_of, without_quote
@@ -42,7 +42,7 @@ class Found(msgspec.Struct, frozen=True):
 
 def markets(
     text: list[str] | None = typer.Argument(
-        None, metavar="[TEXT]...", help="Words that must all be in the title, event or id."
+        None, metavar="TEXT", help="Words that must all be in the title, event or id."
     ),
     config: ConfigFile = None,
     override: Overrides = None,
@@ -50,7 +50,7 @@ def markets(
     limit: int | None = typer.Option(None, min=1, help="List so many at most."),
     venue: str | None = typer.Option(None, metavar="VENUE", help="kalshi or polymarket only."),
 ) -> None:
-    """List or search the markets that Redis knows, with titles and prices.
+    """List or search the markets that Redis knows.
 
     Without a terminal: one market a line, its fields with tabs between them (id, venue, status,
     bid, size, ask, size, last, title).
@@ -71,12 +71,12 @@ def markets(
     found = run_until_stopped(lambda stop: _find(settings, venues, words, limit, stop))
     if json:
         for market in found:
-            print(msgspec.json.encode(_fields(market)).decode())
+            put(msgspec.json.encode(_fields(market)).decode())
     elif sys.stdout.isatty():
         _draw(found)
     else:
         for market in found:
-            print(_tabbed(market))
+            put(_tabbed(market))
 
 
 async def _find(

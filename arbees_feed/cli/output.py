@@ -4,6 +4,23 @@ import asyncio
 import sys
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has heard enough, as in `| head`: nothing is wrong."""
+
+
+def put(line: str) -> None:
+    """Print a line on stdout at once.
+
+    Raises:
+        ReaderGone: nobody reads.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Left to itself, click would make an error of it.
+        raise ReaderGone from None
+
+
 class Lines:
     """Prints lines; sets *stop* when nobody reads them any more, or *count* were printed."""
 
@@ -17,9 +34,8 @@ class Lines:
         if self._stop.is_set():
             return
         try:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
+            put(line)
+        except ReaderGone:
             self.broken = True
             self._stop.set()
             return
@@ -32,10 +48,10 @@ class Lines:
         """Tell whoever called us that the reader of our output has gone.
 
         Raises:
-            BrokenPipeError: it has.
+            ReaderGone: it has.
         """
         if self.broken:
-            raise BrokenPipeError
+            raise ReaderGone
 
 
 def say(text: str) -> None:

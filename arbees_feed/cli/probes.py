@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from yarl import URL
 
 from arbees_feed.app.embedded import EMBEDDED, embedded_server
-from arbees_feed.app.venue import VenuePlan, plans
+from arbees_feed.app.plan import VenuePlan, plans
 from arbees_feed.cli.prices import redis_url
 from arbees_feed.config import Settings, redact_text, redact_url
 from arbees_feed.config.keys import load_credentials

@@ -1,5 +1,6 @@
 """The demo in plain lines: one a second, and a summary at the end."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from arbees_feed.cli.board import Board
@@ -26,9 +27,8 @@ def summary_lines(board: Board) -> Iterator[str]:
     """Yield what the run came to."""
     elapsed_s = board.elapsed_s()
     prices = board.totals.prices
-    per_venue = ", ".join(
-        f"{venue} {line.count('markets')}" for venue, line in board.venues.items()
-    )
+    counts = Counter(row.price.platform for row in board.rows.values())
+    per_venue = ", ".join(f"{venue} {counts[venue]}" for venue in board.venues)
     yield f"ran                 {elapsed_s:.1f} s"
     yield f"markets             {per_venue}"
     yield f"prices published    {prices:,} ({prices / elapsed_s if elapsed_s else 0:,.0f} a second)"

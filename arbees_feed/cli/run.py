@@ -1,7 +1,6 @@
 """`arbees-feed run`: the daemon."""
 
 import asyncio
-import sys
 
 import typer
 
@@ -17,7 +16,16 @@ def run(
         False, "--embedded", help="Start a Redis-compatible server of our own; its URL is printed."
     ),
 ) -> None:
-    """Run the feed until SIGTERM or SIGINT."""
+    """Run the feed until SIGTERM or SIGINT.
+
+    A second signal stops at once.
+
+    \b
+    Examples:
+      arbees-feed run --embedded
+      arbees-feed run --config config/feed.toml
+      arbees-feed run --set redis.url=redis://10.0.0.5:6379/0 --set polymarket.top=500
+    """
     settings = settings_from(config, override, {"redis.url": "embedded"} if embedded else None)
     log.set_up(settings.log)
     daemon = Daemon(settings)
@@ -32,7 +40,6 @@ def _announce(running: Running) -> None:
     print(f"redis: {running.redis_url}", flush=True)
     if running.http_url:
         print(f"http:  {running.http_url}", flush=True)
-    sys.stdout.flush()
 
 
 def _stay_silent(_running: Running) -> None:

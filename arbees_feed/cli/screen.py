@@ -1,6 +1,11 @@
-"""A live screen in the terminal, redrawn a few times a second until it is told to stop."""
+"""A live screen in the terminal, redrawn a few times a second until it is told to stop.
+
+Laying a screen out takes 20 ms. That is done in a thread, and threads take turns often, so that
+the latencies which the screen shows are not those of the screen.
+"""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,6 +15,7 @@ from rich.live import Live
 from arbees_feed.cli.waiting import stopped_within
 
 REDRAW_S = 0.25
+TURN_S = 0.0002
 
 Draw = Callable[[int, int], RenderableType]
 """(width, height) -> what fills the terminal."""
@@ -27,9 +33,11 @@ async def show(
 ) -> None:
     """Show the screen until *stop* is set; the terminal is then as it was before."""
     console = console or Console()
+    sys.setswitchinterval(TURN_S)
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             board.tick()
-            live.update(draw(*console.size), refresh=True)
+            drawn = draw(*console.size)
+            await asyncio.to_thread(live.update, drawn, refresh=True)
             if await stopped_within(stop, REDRAW_S):
                 return

@@ -25,9 +25,10 @@ def sim(
         None, help="Write the private key that the simulated Kalshi accepts to this file."
     ),
 ) -> None:
-    """Serve simulated Kalshi and Polymarket (WebSocket and REST) on loopback.
+    """Serve simulated Kalshi and Polymarket.
 
-    The lines that it prints are the settings of a feed that follows these venues.
+    Both with WebSocket and REST, on loopback. The lines that it prints are the settings of a feed
+    that follows these venues.
 
     \b
     Examples:

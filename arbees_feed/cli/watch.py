@@ -38,7 +38,7 @@ Form = Callable[[MarketPrice], str]
 
 def watch(
     ids: list[str] | None = typer.Argument(
-        None, metavar="[ID]...", help="Kalshi tickers or Polymarket YES token ids; none: all."
+        None, metavar="ID", help="Kalshi tickers or Polymarket YES token ids; none: all."
     ),
     config: ConfigFile = None,
     override: Overrides = None,
@@ -50,8 +50,9 @@ def watch(
         None, min=1, help="Stop after so many messages (with --plain or --json)."
     ),
 ) -> None:
-    """Follow prices in Redis: a live table of the busiest markets, or of those named.
+    """Follow prices, as a live table or as lines.
 
+    The table has the busiest markets, or those named.
     A price whose feed is gone is shown as stale, without a quote. What is said of feeds and of
     Redis goes to stderr.
 

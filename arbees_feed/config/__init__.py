@@ -6,6 +6,7 @@ the cryptography package with it.
 
 from arbees_feed.config.load import load_settings
 from arbees_feed.config.model import (
+    DemandSettings,
     EnrichSettings,
     HttpSettings,
     KalshiSettings,
@@ -18,6 +19,7 @@ from arbees_feed.config.model import (
 from arbees_feed.config.redact import redact_text, redact_url
 
 __all__ = [
+    "DemandSettings",
     "EnrichSettings",
     "HttpSettings",
     "KalshiSettings",

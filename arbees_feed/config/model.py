@@ -66,6 +66,12 @@ class KalshiSettings(_Section):
     markets: Tickers = ()
     events: Tickers = ()
     series: Tickers = ()
+    depth: Annotated[Literal["listed", "all"], BeforeValidator(lower)] = "listed"
+    tickers_per_socket: Annotated[int, Field(ge=1, le=10_000)] = 250
+    include_series: Tickers = ()
+    include_events: Tickers = ()
+    exclude_prefixes: Tickers = ()
+    min_volume: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
     @property
     def active(self) -> bool:
@@ -86,6 +92,8 @@ class PolymarketSettings(_Section):
     events: Slugs = ()
     tags: Slugs = ()
     top: Annotated[int, Field(ge=0, le=100_000)] = 200
+    all_active: bool = False
+    min_volume: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class HttpSettings(_Section):
@@ -110,6 +118,14 @@ class PublishSettings(_Section):
     depth: Annotated[int, Field(ge=0, le=1_000)] = 0
     stale_grace_s: Grace = 1.0
     drain_timeout_s: Grace = 5.0
+    forget_after_s: Seconds = 600.0
+
+
+class DemandSettings(_Section):
+    """What readers may ask for through `feed:watch:<venue>`."""
+
+    enabled: bool = True
+    max_markets: Annotated[int, Field(ge=0, le=100_000)] = 1_000
 
 
 class EnrichSettings(_Section):
@@ -134,6 +150,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     publish: PublishSettings = PublishSettings()
+    demand: DemandSettings = DemandSettings()
     enrich: EnrichSettings = EnrichSettings()
 
     @classmethod

@@ -65,6 +65,14 @@ class TopOfBook(msgspec.Struct, frozen=True, gc=False):
     ask_size: Lots
     last_price: Ticks | None
     ts_ns: int
+    volume: Lots | None = None
+    """Contracts traded so far, when told."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The venue carries no more books on this connection: these must go to another."""
+
+    markets: tuple[MarketId, ...]
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -124,4 +132,5 @@ Event = (
     | TradingChanged
     | MarketListed
     | Notice
+    | Refused
 )

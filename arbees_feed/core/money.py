@@ -6,8 +6,8 @@ behind as a ghost.
 
 from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 
-_PRICE_DECIMALS = 4
-_SIZE_DECIMALS = 6
+PRICE_DECIMALS = 4
+SIZE_DECIMALS = 6
 _KEPT = 50_000
 _LONGEST = 32
 
@@ -34,7 +34,7 @@ def scaled(text: str, decimals: int) -> int:
 
 def lots(text: str) -> Lots:
     """Return a size (or a signed change of one) in 1e-6 contract."""
-    return scaled(text, _SIZE_DECIMALS)
+    return scaled(text, SIZE_DECIMALS)
 
 
 class TicksByText(dict[str, Ticks]):
@@ -44,7 +44,7 @@ class TicksByText(dict[str, Ticks]):
     """
 
     def __missing__(self, text: str) -> Ticks:
-        ticks = scaled(text, _PRICE_DECIMALS)
+        ticks = scaled(text, PRICE_DECIMALS)
         if not 0 <= ticks <= ONE_DOLLAR:
             raise ValueError(f"price {text!r} is not between 0 and 1 dollar")
         if len(self) < _KEPT:
@@ -56,7 +56,7 @@ class LotsByText(dict[str, Lots]):
     """Sizes by their text; the round ones come again and again."""
 
     def __missing__(self, text: str) -> Lots:
-        size = scaled(text, _SIZE_DECIMALS)
+        size = scaled(text, SIZE_DECIMALS)
         if len(self) < _KEPT:
             self[text] = size
         return size

@@ -12,15 +12,21 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def assign(wanted: Iterable[T], shards: Sequence[set[T]], limit: int) -> list[tuple[int, list[T]]]:
+def assign(
+    wanted: Iterable[T],
+    shards: Sequence[set[T]],
+    limit: int,
+    limits: Sequence[int] | None = None,
+) -> list[tuple[int, list[T]]]:
     """Place each wanted item that no shard has yet; return additions by shard number.
 
-    Stable: what has a place keeps it. A number beyond `len(shards)` asks for a new shard.
-    Free places in the oldest shards are filled first.
+    Stable: what has a place keeps it. Free places in the oldest shards are filled first; a number
+    beyond `len(shards)` asks for a new shard. A shard holds *limit* items, or its own of *limits*.
     """
+    own = limits if limits is not None else [limit] * len(shards)
     placed = set().union(*shards) if shards else set()
     missing = [item for item in dict.fromkeys(wanted) if item not in placed]
-    room = [limit - len(shard) for shard in shards]
+    room = [most - len(shard) for most, shard in zip(own, shards, strict=True)]
     additions: list[tuple[int, list[T]]] = []
     number, start = 0, 0
     while start < len(missing):

@@ -12,6 +12,7 @@ import msgspec
 
 from arbees_feed.core.events import Event, TopOfBook
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.ratelimit import Rates
 
 _UNKNOWN_NAMES_KEPT = 32
 
@@ -130,6 +131,8 @@ class Found(msgspec.Struct, frozen=True):
     events: Sequence[EventMeta] = ()
     tops: Sequence[TopOfBook] = ()
     """Tops of book from REST answers."""
+    rates: Rates | None = None
+    """How fast the venue lets this account ask."""
 
 
 # A crawl yields requests and findings; after a Request it is sent the body (None: not found).
@@ -145,6 +148,8 @@ class Selection(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     top: int = 0
     """The N most traded open markets, when nothing else is named."""
+    everything: bool = False
+    """All open markets."""
 
 
 class CatalogueStats(msgspec.Struct):
@@ -169,18 +174,29 @@ class Catalogue(Protocol):
     """
 
     stats: CatalogueStats
+    rates: Rates
+    """How fast the venue may be asked by anybody."""
 
     def immediate(self, selection: Selection) -> Sequence[MarketId]:
         """Return the selected markets that are known without any request."""
 
-    def universe(self, selection: Selection) -> Crawl:
-        """Find the open markets that *selection* names (only those that need a request)."""
+    def universe(self, selection: Selection, since_s: int | None = None) -> Crawl:
+        """Find the open markets that *selection* names (only those that need a request).
+
+        With *since_s* and everything selected, only those that are new since then.
+        """
 
     def listing(self, since_s: int | None) -> Crawl:
         """Find all open events and markets, or what has changed since Unix time *since_s*."""
 
     def lookup(self, markets: Sequence[MarketId]) -> Crawl:
         """Find these markets, whatever their state."""
+
+    def tops(self, markets: Sequence[MarketId] | None) -> Crawl:
+        """Find the present top of book of these markets, or of all that are open (None)."""
+
+    def allowance(self) -> Crawl:
+        """Find how fast this account may ask; finds nothing where the venue does not tell."""
 
 
 class VenueSpec(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from arbees_feed.core.book import BookState, OrderBook
 from arbees_feed.core.events import TopOfBook, Trade
-from arbees_feed.core.model import Lots, MarketId, Quote, Status, Ticks
+from arbees_feed.core.model import Lots, MarketId, Quote, Source, Status, Ticks
 
 Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
 """What readers compare: bid, bid size, ask, ask size, last price, status."""
@@ -49,6 +49,7 @@ class MarketsStats(msgspec.Struct):
     books_lost: int = 0
     held: int = 0
     trades: int = 0
+    filtered: int = 0
     last_loss: str = ""
 
 
@@ -70,6 +71,7 @@ class Market:
         "shown",
         "ticker",
         "ticker_link",
+        "ticker_source",
         "ts_ns",
     )
 
@@ -80,6 +82,7 @@ class Market:
         self.book_link: Link | None = None
         self.ticker: TopOfBook | None = None
         self.ticker_link: Link | None = None
+        self.ticker_source = Source.TICKER
         self.last_price: Ticks | None = None
         self.last_ts_ns = 0
         self.ts_ns = 0

@@ -7,7 +7,7 @@ nobody has yet, a new snapshot is asked for. Time comes in as an argument or fro
 in; nothing here waits.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from arbees_feed.core.book import BookState, OrderBook
@@ -19,17 +19,20 @@ from arbees_feed.core.events import (
     LevelSet,
     MarketListed,
     Notice,
+    Refused,
     TickerLost,
     TopOfBook,
     TopTold,
     Trade,
     TradingChanged,
 )
-from arbees_feed.core.model import ONE_DOLLAR, MarketId, Quote, Source, Status
-from arbees_feed.feed.market import Link, Market, MarketsConfig, MarketsStats, Outlet, Shown
+from arbees_feed.core.model import MarketId, Source, Status
+from arbees_feed.feed.filter import EVERYTHING, MarketFilter
+from arbees_feed.feed.market import Link, Market, MarketsConfig, MarketsStats, Outlet
+from arbees_feed.feed.showcase import Showcase
 
-AGAIN_S = 10.0
-"""After so long another snapshot is asked for when the last one could not be shown either."""
+TOMBSTONES = 50_000
+"""Ended markets remembered, so that a late ticker does not bring one back to life."""
 
 
 class MarketTable:
@@ -41,25 +44,32 @@ class MarketTable:
         config: MarketsConfig,
         *,
         monotonic: Callable[[], float],
+        market_filter: MarketFilter = EVERYTHING,
+        on_refused: Callable[[Refused, Link], None] = lambda _event, _link: None,
         on_listed: Callable[[MarketListed], None] = lambda _: None,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._open_outlet = open_outlet
         self._config = config
-        self._monotonic = monotonic
         self._on_listed = on_listed
         self._on_notice = on_notice
+        self._on_refused = on_refused
+        self._filter = market_filter
+        self._tombstones: dict[MarketId, None] = {}
         self._markets: dict[MarketId, Market] = {}
-        self._doubts: dict[MarketId, float] = {}
         self.ended: list[MarketId] = []
         """Markets that have ended since the owner last looked; it unsubscribes them."""
         self._new: list[MarketId] = []
-        self.live = 0
-        """How many markets are shown as live now."""
         self.stats = MarketsStats()
+        self._showcase = Showcase(config.stale_grace_s, self.stats, monotonic)
+        self._settle = self._showcase.settle
         self._link: Link | None = None
         self._recv_ns = 0
-        self._handlers: dict[type, Callable[[Any], Market | None]] = {
+        self._handlers = self._handlers_by_kind()
+
+    def _handlers_by_kind(self) -> dict[type, Callable[[Any], Market | None]]:
+        """Return what each kind of event does; each names the market to settle, if any."""
+        return {
             LevelChanged: self._level_changed,
             LevelSet: self._level_set,
             TopTold: self._top_told,
@@ -71,6 +81,7 @@ class MarketTable:
             TradingChanged: self._trading_changed,
             MarketListed: self._listed,
             Notice: self._notice,
+            Refused: self._refused,
         }
 
     def __len__(self) -> int:
@@ -81,6 +92,11 @@ class MarketTable:
 
     def __iter__(self) -> Iterator[Market]:
         return iter(self._markets.values())
+
+    @property
+    def live(self) -> int:
+        """How many markets are shown as live now."""
+        return self._showcase.live
 
     def get(self, market_id: MarketId) -> Market | None:
         """Return a market that has been seen, or None."""
@@ -95,7 +111,7 @@ class MarketTable:
         if len(events) == 1:
             market = handlers[type(events[0])](events[0])
             if market is not None:
-                self._settle(market)
+                self._settle(market, self._recv_ns)
             return
         touched: dict[MarketId, Market] = {}
         for event in events:
@@ -103,7 +119,7 @@ class MarketTable:
             if market is not None:
                 touched[market.id] = market
         for market in touched.values():
-            self._settle(market)
+            self._settle(market, self._recv_ns)
 
     def _level_changed(self, event: LevelChanged) -> Market | None:
         market = self._markets.get(event.market)
@@ -128,7 +144,7 @@ class MarketTable:
                 market.outlet.put_depth(book, ts_ns, self._recv_ns)
         elif touched:
             # This very event proved the book wrong; whatever else is in doubt, nobody has asked.
-            self._lost(market, book.reason, ask=True)
+            self._showcase.lost(market, book.reason, ask=True)
         return market if touched else None
 
     def _top_told(self, event: TopTold) -> Market | None:
@@ -155,17 +171,28 @@ class MarketTable:
         return self._after_level(market, book, event.ts_ns, touched=True)
 
     def _top_of_book(self, event: TopOfBook) -> Market | None:
-        market = self._market(event.market)
+        market = self._markets.get(event.market)
+        if market is None:
+            # Nobody named this market: it is here because the channel carries all of them.
+            if event.market in self._tombstones:
+                return None
+            if not self._filter.passes(event.market, event.volume):
+                self.stats.filtered += 1
+                return None
+            market = self._market(event.market)
         if event.last_price is not None and event.ts_ns >= market.last_ts_ns:
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
         known = market.ticker
         if known is not None and 0 < event.ts_ns < known.ts_ns:
             return None
         market.ticker, market.ticker_link = event, self._link
+        market.ticker_source = Source.TICKER
         return market
 
     def _trade(self, event: Trade) -> Market | None:
-        market = self._market(event.market)
+        market = self._markets.get(event.market)
+        if market is None:
+            return None
         self.stats.trades += 1
         if self._config.trades:
             market.outlet.put_trade(event, self._recv_ns)
@@ -179,7 +206,7 @@ class MarketTable:
         if market is None or market.book is None:
             return None
         market.book.lose(event.reason)
-        self._lost(market, event.reason, ask=False)
+        self._showcase.lost(market, event.reason, ask=False)
         return market
 
     def _ticker_lost(self, event: TickerLost) -> Market | None:
@@ -200,9 +227,9 @@ class MarketTable:
         if event.phase == "closed":
             market.book = market.ticker = None
             self.ended.append(market.id)
-            self._show_nothing(market, Status.CLOSED, self._recv_ns)
+            self._showcase.show_nothing(market, Status.CLOSED, self._recv_ns)
         elif event.phase == "paused" and market.shown:
-            self._show_nothing(market, Status.STALE, self._recv_ns)
+            self._showcase.show_nothing(market, Status.STALE, self._recv_ns)
         return market
 
     def _listed(self, event: MarketListed) -> Market | None:
@@ -226,81 +253,12 @@ class MarketTable:
         new, self._new = self._new, []
         return new
 
-    # -- quotes out ------------------------------------------------------------------------------
+    def _refused(self, event: Refused) -> Market | None:
+        if self._link is not None:
+            self._on_refused(event, self._link)
+        return None
 
-    def _settle(self, market: Market) -> None:
-        """Show the newest state if it may be shown, else begin to doubt."""
-        if market.phase != "open":
-            return
-        book, ticker = market.book, market.ticker
-        if book is not None and book.state is BookState.LIVE:
-            bid, bid_size, ask, ask_size = book.top()
-            source = Source.BOOK
-            if not market.agrees:
-                self._doubt(market, "top of book is not what the venue says")
-                return
-        elif ticker is not None and not 0 < ticker.ts_ns < max(market.ts_ns, market.floor_ns):
-            market.ts_ns = ticker.ts_ns
-            bid, bid_size, ask, ask_size = ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size
-            source = Source.TICKER
-        else:
-            self._doubt(market, market.doubt or "no trusted source")
-            return
-        if bid >= ask:
-            # Venues pass through such states within one change: wait for the rest of it.
-            self._doubt(market, "crossed")
-            return
-        if market.doubt:
-            self._trust(market)
-        shown = (bid, bid_size, ask, ask_size, market.last_price, Status.LIVE)
-        if shown != market.shown:
-            self._show(market, shown, source, self._recv_ns)
-
-    def _show(self, market: Market, shown: Shown, source: Source, recv_ns: int) -> None:
-        self.live += (shown[5] is Status.LIVE) - market.is_shown_live
-        market.shown = shown
-        self.stats.quotes += 1
-        bid, bid_size, ask, ask_size, last, status = shown
-        market.quote = quote = Quote(
-            bid, bid_size, ask, ask_size, last, status, source, market.ts_ns, recv_ns
-        )
-        market.outlet.put(quote)
-
-    def _show_nothing(self, market: Market, status: Status, recv_ns: int) -> None:
-        """Tell readers that there is no price to act on."""
-        self._trust(market)
-        shown = (0, 0, ONE_DOLLAR, 0, market.last_price, status)
-        if shown == market.shown:
-            return
-        if status is Status.STALE:
-            self.stats.stale += 1
-        else:
-            self.stats.closed += 1
-        source = market.quote.source if market.quote is not None else Source.BOOK
-        self._show(market, shown, source, recv_ns)
-
-    # -- doubts ----------------------------------------------------------------------------------
-
-    def _lost(self, market: Market, reason: str, *, ask: bool) -> None:
-        self.stats.books_lost += 1
-        self.stats.last_loss = f"{market.id}: {reason}"
-        if ask and market.book_link is not None:
-            market.book_link.resync(market.id, reason)
-
-    def _doubt(self, market: Market, reason: str) -> None:
-        book = market.book
-        if not market.doubt:
-            self.stats.held += 1
-            self._doubts[market.id] = self._monotonic() + self._config.stale_grace_s
-        elif book is not None and book.state is BookState.LIVE:
-            # Given up, and the new book is no better: it gets its time, then another is asked for.
-            again_s = self._monotonic() + max(self._config.stale_grace_s, AGAIN_S)
-            self._doubts.setdefault(market.id, again_s)
-        market.doubt = reason
-
-    def _trust(self, market: Market) -> None:
-        market.doubt = ""
-        self._doubts.pop(market.id, None)
+    # -- connections and demand --------------------------------------------------------------------
 
     def lose(self, link: Link, reason: str) -> None:
         """Stop believing all that came over a connection: it is gone."""
@@ -311,38 +269,65 @@ class MarketTable:
                 market.book_link = None
                 if market.book is not None and market.book.state is BookState.LIVE:
                     market.book.lose(reason)
-                    self._lost(market, reason, ask=False)
-                    self._settle(market)
+                    self._showcase.lost(market, reason, ask=False)
+                    self._settle(market, self._recv_ns)
             if market.phase == "open" and not market.has_source():
-                self._doubt(market, reason)
+                self._showcase.doubt(market, reason)
 
     def check(self, now_s: float, now_ns: int) -> None:
         """Show as stale what has not mended in time; call several times a second."""
-        if not self._doubts:
-            return
-        due = [m for m, deadline_s in self._doubts.items() if deadline_s <= now_s]
-        for market_id in due:
-            self._give_up(self._markets[market_id], now_ns)
+        self._showcase.check(now_s, now_ns)
 
-    def _give_up(self, market: Market, now_ns: int) -> None:
-        reason, book = market.doubt, market.book
-        del self._doubts[market.id]
-        if book is not None and book.state is BookState.LIVE:
-            book.lose(reason)
-            self._lost(market, reason, ask=True)
-        if market.shown:
-            self._show_nothing(market, Status.STALE, now_ns)
-        market.doubt = reason
-
-    def stop(self, now_ns: int, markets: Iterable[Market] | None = None) -> None:
+    def stop(self, now_ns: int) -> None:
         """Show every live market as stale: nobody will correct these prices any more."""
-        for market in list(self._markets.values() if markets is None else markets):
-            if market.is_shown_live:
-                self._show_nothing(market, Status.STALE, now_ns)
+        self._showcase.stop(self._markets.values(), now_ns)
 
-    def drop(self, market_id: MarketId, now_ns: int) -> None:
-        """Forget a market that nobody wants any more; its last message says stale."""
+    def release(self, market_id: MarketId, now_ns: int) -> bool:
+        """Let a book go that nobody wants any more; return whether the market is still followed.
+
+        It is, by its ticker, where the venue has a channel for all markets.
+        """
+        market = self._markets.get(market_id)
+        if market is None:
+            return False
+        market.book, market.book_link, market.agrees = None, None, True
+        if market.ticker is None:
+            self._showcase.stop([market], now_ns)
+            return False
+        self._recv_ns = now_ns
+        self._settle(market, self._recv_ns)
+        return True
+
+    def forget(self, market_id: MarketId) -> None:
+        """Forget a market; if it has ended, later frames do not bring it back."""
         market = self._markets.pop(market_id, None)
-        self._doubts.pop(market_id, None)
-        if market is not None:
-            self.stop(now_ns, [market])
+        if market is None:
+            return
+        self._showcase.forget(market)
+        if market.phase == "closed":
+            self._tombstones[market_id] = None
+            if len(self._tombstones) > TOMBSTONES:
+                del self._tombstones[next(iter(self._tombstones))]
+
+    def without_source(self) -> list[MarketId]:
+        """Return open markets that readers know and nothing feeds at the moment."""
+        return [
+            market.id
+            for market in self._markets.values()
+            if market.shown is not None and market.phase == "open" and not market.has_source()
+        ]
+
+    def refresh(self, tops: Sequence[TopOfBook], link: Link, now_ns: int) -> None:
+        """Take tops of book from REST answers, for markets that nothing feeds at the moment.
+
+        They count as a ticker of *link*: when that connection is lost, so are they.
+        """
+        self._link, self._recv_ns = link, now_ns
+        for top in tops:
+            market = self._markets.get(top.market)
+            if market is None or market.phase != "open" or market.has_source():
+                continue
+            market.ticker, market.ticker_link = top, link
+            market.ticker_source = Source.REST
+            market.ts_ns = max(market.ts_ns, top.ts_ns)
+            self._settle(market, self._recv_ns)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from arbees_feed.core.events import Refused
 from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.sharding import assign
 from arbees_feed.core.venue import DecoderOptions, DecoderStats, VenueSpec
@@ -34,6 +35,13 @@ class Runnable(Protocol):
 KeepRunning = Callable[[Runnable], Awaitable[None]]
 
 
+class Carriage(msgspec.Struct, frozen=True):
+    """What connections carry: the first one *options* too, each one *capacity* full books."""
+
+    options: DecoderOptions
+    capacity: int
+
+
 class FeedStats(msgspec.Struct):
     """Counted over the life of the process."""
 
@@ -45,11 +53,14 @@ class FeedStats(msgspec.Struct):
 class VenueLink:
     """One connection's place: its markets stay while sockets and decoders come and go."""
 
-    def __init__(self, feed: "VenueFeed", number: int, options: DecoderOptions) -> None:
+    def __init__(
+        self, feed: "VenueFeed", number: int, options: DecoderOptions, capacity: int
+    ) -> None:
         self.name = f"{feed.spec.name}-{number}"
         self.markets: dict[MarketId, None] = {}
         self.session: Session | None = None
         self._feed = feed
+        self.capacity = capacity
         self._options = options
         self.stats: DecoderStats | None = None
 
@@ -77,6 +88,12 @@ class VenueLink:
                 feed.lost(self, reason)
                 self.session = self.stats = None
 
+    def full(self, refused: Iterable[MarketId]) -> None:
+        """The venue takes no more on this connection than it has without these."""
+        for market in refused:
+            self.markets.pop(market, None)
+        self.capacity = len(self.markets)
+
     def add(self, markets: Sequence[MarketId]) -> None:
         """Carry further markets from now on."""
         self.markets.update(dict.fromkeys(markets))
@@ -98,14 +115,18 @@ class VenueFeed:
     def __init__(
         self,
         spec: VenueSpec,
-        options: DecoderOptions,
+        carriage: Carriage,
         table: MarketTable,
         dial: Dial,
         keep_running: KeepRunning,
         *,
+        on_left: Callable[[Sequence[MarketId]], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.spec = spec
+        self._capacity = carriage.capacity
+        self._on_left = on_left
+        self._wanted: dict[str, set[MarketId]] = {}
         self.table = table
         self.dial = dial
         self.name = f"{spec.name}-feed"
@@ -113,7 +134,7 @@ class VenueFeed:
         self._past = DecoderStats()
         self.links: list[VenueLink] = []
         self.reason = "starting"
-        self._options = options
+        self._options = options = carriage.options
         self._keep_running = keep_running
         self._sleep = sleep
         self._started: asyncio.TaskGroup | None = None
@@ -123,28 +144,53 @@ class VenueFeed:
 
     # -- which markets -----------------------------------------------------------------------------
 
-    def want(self, markets: Iterable[MarketId]) -> None:
-        """Carry full books of these markets from now on, on as few connections as limits allow."""
+    def want(self, markets: Iterable[MarketId], by: str = "universe") -> None:
+        """Carry full books of these markets from now on, on as few connections as limits allow.
+
+        *by* names who wants them; a market is carried once, however many do.
+        """
+        wanted = list(markets)
+        self._wanted.setdefault(by, set()).update(wanted)
+        self._place(wanted)
+
+    def _place(self, markets: Iterable[MarketId]) -> None:
         places = [set(link.markets) for link in self.links]
-        for number, added in assign(markets, places, self.spec.markets_per_socket):
+        limits = [link.capacity for link in self.links]
+        for number, added in assign(markets, places, self._capacity, limits):
             while number >= len(self.links):
                 self._new_link()
             self.links[number].add(added)
 
-    def drop(self, markets: Iterable[MarketId]) -> None:
-        """Carry these no more, and tell readers that nobody watches them."""
-        leaving = list(markets)
+    def drop(self, markets: Iterable[MarketId], by: str = "universe") -> None:
+        """Carry these no more, unless somebody else wants them; readers are told."""
+        leaving = set(markets)
+        self._wanted.get(by, set()).difference_update(leaving)
+        for others in self._wanted.values():
+            leaving -= others
         for link in self.links:
             link.remove(leaving)
-        for market in leaving:
-            self.table.drop(market, time.time_ns())
+        now_ns = time.time_ns()
+        self._leave([market for market in leaving if not self.table.release(market, now_ns)])
+
+    def refused(self, event: Refused, session: object) -> None:
+        """A connection carries no more: its rest goes to others, and it takes no new ones."""
+        for link in self.links:
+            if link.session is session:
+                link.full(event.markets)
+        self._place(event.markets)
 
     def _new_link(self) -> None:
         options = self._options if not self.links else DecoderOptions()
-        link = VenueLink(self, len(self.links), options)
+        link = VenueLink(self, len(self.links), options, self._capacity)
         self.links.append(link)
         if self._started is not None:
             self._started.create_task(self._run_link(link), name=link.name)
+
+    def _leave(self, markets: Sequence[MarketId]) -> None:
+        for market in markets:
+            self.table.forget(market)
+        if markets:
+            self._on_left(markets)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -175,6 +221,14 @@ class VenueFeed:
             ended, table.ended = table.ended, []
             for link in self.links:
                 link.remove(ended)
+
+    def _end(self, table: MarketTable) -> None:
+        ended, table.ended = table.ended, []
+        for link in self.links:
+            link.remove(ended)
+        for wanted in self._wanted.values():
+            wanted.difference_update(ended)
+        self._leave(ended)
 
     def connected(self) -> None:
         """A connection is open."""

@@ -33,6 +33,7 @@ class Outlet:
     __slots__ = (
         "book_start",
         "depth",
+        "last_key",
         "last_start",
         "listed",
         "market",
@@ -43,6 +44,7 @@ class Outlet:
         "quote",
         "quote_key",
         "redo",
+        "retire_s",
         "sent",
         "seq",
         "trade_start",
@@ -56,11 +58,12 @@ class Outlet:
         self.platform = platform
         self.writer = writer
         self.phase = phase
-        self.last_start = resp.prefix("SET", names.last(market))
         self.price_start = resp.prefix("PUBLISH", names.price(market))
         self.trade_start = resp.prefix("PUBLISH", names.trade(market))
         self.book_start = resp.prefix("PUBLISH", names.book(market))
+        self.last_key = names.last(market)
         self.quote_key = names.quote(market)
+        self.last_start = resp.prefix("SET", self.last_key)
         self.quote: Quote | None = None
         self.sent: Quote | None = None
         self.depth: tuple[OrderBook, int, int] | None = None
@@ -68,6 +71,8 @@ class Outlet:
         self.pub_ns = 0
         self.listed = False
         self.redo = False
+        self.retire_s = 0
+        """Nobody feeds this market any more: its keys go so many seconds after the last word."""
 
     def put(self, quote: Quote) -> None:
         """Take the newest quote; never waits."""

@@ -146,9 +146,20 @@ class Publisher:
 
         return open_outlet
 
-    def close(self, platform: str, market: MarketId) -> None:
-        """Forget a market; what waits to be written still is."""
-        self._outlets.pop((platform, market), None)
+    def retire(self, platform: str, market: MarketId, after_s: float) -> None:
+        """Forget a market; its keys expire *after_s* seconds after its last price was written."""
+        outlet = self._outlets.pop((platform, market), None)
+        if outlet is None or outlet.quote is None:
+            return
+        outlet.retire_s = max(1, round(after_s))
+        if outlet.sent is outlet.quote:
+            self._expire(outlet)
+            self._schedule()
+
+    def _expire(self, outlet: Outlet) -> None:
+        self._queue(resp.command("SREM", self._names.markets(outlet.platform), outlet.market))
+        for key in (outlet.last_key, outlet.quote_key, self._names.meta(outlet.market)):
+            self._queue(resp.command("EXPIRE", key, outlet.retire_s))
 
     @property
     def connected(self) -> bool:
@@ -182,7 +193,9 @@ class Publisher:
         if quote.status is Status.LIVE:
             self.publish_latency.observe_ns(now_ns - quote.ts_recv_ns)
         self._mirror[outlet.phase][outlet] = None
-        if not outlet.listed:
+        if outlet.retire_s:
+            self._expire(outlet)
+        elif not outlet.listed:
             outlet.listed = True
             self._queue(resp.command("SADD", self._names.markets(outlet.platform), outlet.market))
         if not self._scheduled:
@@ -324,6 +337,8 @@ class Publisher:
                 outlet.pub_ns,
             )  # fmt: skip
             self._queue(resp.command("HSET", outlet.quote_key, *fields))
+            if outlet.retire_s:
+                self._queue(resp.command("EXPIRE", outlet.quote_key, outlet.retire_s))
         if outlets:
             self._schedule()
 

@@ -1,7 +1,7 @@
 """REST requests over aiohttp: deadlines, rate limits, and errors that name decisions.
 
-One fetcher serves all venues; each host has its own token bucket. Nothing is tried twice here:
-the supervisor has the only retry loop, and gets the server's own waiting time in the error.
+Who may ask now is decided by the gate (rest_gate.py). Nothing is tried twice here: the supervisor
+has the only retry loop, and gets the server's own waiting time in the error.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ import msgspec
 from yarl import URL
 
 from arbees_feed import __version__
-from arbees_feed.core.ratelimit import TokenBucket
+from arbees_feed.core.breaker import BreakerOptions
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.retryafter import parse_retry_after
 from arbees_feed.core.venue import Request
 from arbees_feed.errors import AuthenticationRejected, RequestFailed
+from arbees_feed.transport.rest_gate import Gate, GateOptions, GateStats
 
 # The venues write texts in the language of the caller; titles must not depend on where we run.
 _HEADERS = {
@@ -26,7 +28,6 @@ _HEADERS = {
     "Accept-Language": "en",
 }
 _NOT_FOUND = 404
-_TOO_MANY_REQUESTS = 429
 # 451: Polymarket refuses some countries; like a bad key, only a person can change that.
 _REFUSED = frozenset({401, 403, 451})
 _OK = range(200, 300)
@@ -38,25 +39,32 @@ Sign = Callable[[str, str], Mapping[str, str]]
 
 
 class HttpOptions(msgspec.Struct, frozen=True):
-    """Limits of a fetcher; the rate holds for each host."""
+    """Limits of a fetcher; rates hold for each host."""
 
     timeout_s: float = 30.0
-    rate_per_s: float = 8.0
-    burst: float = 8.0
+    rates: Rates = Rates()
+    breaker: BreakerOptions = BreakerOptions()
     body_limit_bytes: int = 64 * 1024 * 1024
     default_retry_after_s: float = 1.0
-    """How long to wait after a 429 without `Retry-After` (Kalshi sends none)."""
+    """The rest after a first 429 without `Retry-After` (Kalshi sends none)."""
+    longest_wait_s: float = 10.0
+    """Whoever would have to wait longer for a rest to end fails at once instead."""
 
 
 class HttpStats:
     """What was asked and answered; plain numbers, read by metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: GateStats) -> None:
         self.calls: Counter[tuple[str, str]] = Counter()
         """By host and class of the answer: `2xx` … `5xx`, or `error` when there was none."""
         self.bytes_received = 0
-        self.waited_s = 0.0
+        self.gate = gate
+        """Waiting, rests and breakers."""
+
+    @property
+    def waited_s(self) -> float:
         """Time spent waiting for the rate limit."""
+        return self.gate.waited_s
 
 
 class HttpFetcher:
@@ -72,25 +80,43 @@ class HttpFetcher:
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.stats = HttpStats()
+        self._gate = Gate(
+            GateOptions(
+                rates=options.rates,
+                breaker=options.breaker,
+                default_rest_s=options.default_retry_after_s,
+                longest_wait_s=options.longest_wait_s,
+            ),
+            sleep=sleep,
+            monotonic=monotonic,
+        )
+        self.stats = HttpStats(self._gate.stats)
         self._session = session
         self._options = options
         self._sign = sign
-        self._sleep = sleep
-        self._monotonic = monotonic
         self._now = now
-        self._buckets: dict[str, TokenBucket] = {}
+
+    def set_rates(self, rates: Rates) -> None:
+        """Use other rates from now on: the venue has told ours."""
+        self._gate.set_rates(rates)
 
     async def fetch(self, request: Request) -> bytes | None:
         """Return the body of the answer, or None if there is no such thing (404).
 
         Raises:
-            RequestFailed: refused for now (`status`), or no whole answer came (`status` 0).
+            RequestFailed: refused for now (`status`), no whole answer came (`status` 0), or not
+                even asked because the server rests or keeps failing (the status it failed with).
             AuthenticationRejected: the server refuses us, or a key is needed and there is none.
         """
         url = URL(request.url).extend_query(request.params)
+        if request.signed and self._sign is None:
+            raise AuthenticationRejected(f"{_name(request, url)} needs an API key")
+        async with self._gate.turn(url):
+            return await self._attempt(request, url)
+
+    async def _attempt(self, request: Request, url: URL) -> bytes | None:
+        # Signed after the wait: a signature is good for some seconds only.
         headers = self._headers(request, url)
-        await self._wait_for_turn(url.authority)
         try:
             async with asyncio.timeout(self._options.timeout_s):
                 return await self._exchange(request, url, headers)
@@ -105,22 +131,9 @@ class HttpFetcher:
         headers = dict(_HEADERS)
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        if request.signed:
-            if self._sign is None:
-                raise AuthenticationRejected(f"{_name(request, url)} needs an API key")
+        if request.signed and self._sign is not None:
             headers.update(self._sign(request.method, url.raw_path))
         return headers
-
-    async def _wait_for_turn(self, host: str) -> None:
-        now_s = self._monotonic()
-        bucket = self._buckets.get(host)
-        if bucket is None:
-            bucket = TokenBucket(self._options.rate_per_s, self._options.burst, now_s)
-            self._buckets[host] = bucket
-        wait_s = bucket.take(now_s)
-        if wait_s > 0:
-            self.stats.waited_s += wait_s
-            await self._sleep(wait_s)
 
     async def _exchange(
         self, request: Request, url: URL, headers: Mapping[str, str]
@@ -154,9 +167,8 @@ class HttpFetcher:
         message = f"{_name(request, url)}: HTTP {response.status}: {said!r}"
         if response.status in _REFUSED:
             return AuthenticationRejected(message)
+        # After a 429 that does not say, the gate says how long.
         wait_s = parse_retry_after(response.headers.get("Retry-After"), self._now())
-        if wait_s is None and response.status == _TOO_MANY_REQUESTS:
-            wait_s = self._options.default_retry_after_s
         return RequestFailed(message, status=response.status, retry_after_s=wait_s)
 
     def _broken(self, request: Request, url: URL, reason: str) -> RequestFailed:

@@ -97,7 +97,9 @@ def test_every_setting_can_be_given_to_the_container() -> None:
     passed = names(services()["feed"]["environment"])
     assert sorted(passed) == sorted(set(passed))
     # Without the endpoint there is no health.
-    assert set(passed) == variables() - {"ARBEES_HTTP__ENABLED"}
+    wanted = variables() - {"ARBEES_HTTP__ENABLED"}
+    assert wanted - set(passed) == set(), "add these to `environment` in docker-compose.yml"
+    assert set(passed) - wanted == set(), "these are no settings"
 
 
 def test_compose_sets_nothing_that_the_daemon_does_not_know() -> None:

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.paging import MAX_EMPTY_PAGES
 from arbees_feed.core.venue import Crawl, Found, Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi.catalogue import MARKETS_A_FINDING, KalshiCatalogue
 from arbees_feed.venues.kalshi.catalogue_messages import Event, Market
 from arbees_feed.venues.kalshi.catalogue_meta import EventFacts, event_meta, market_meta
-from arbees_feed.venues.kalshi.catalogue_pages import MAX_EMPTY_PAGES
 
 BASE = "https://kalshi.test/trade-api/v2"
 Answer = Callable[[Request], bytes | None]
@@ -418,7 +418,7 @@ def test_empty_pages_without_end_are_cut_short(catalogue: KalshiCatalogue) -> No
 def test_a_listing_without_end_is_cut_short(
     catalogue: KalshiCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arbees_feed.venues.kalshi.catalogue_pages.MAX_PAGES", 4)
+    monkeypatch.setattr("arbees_feed.core.paging.MAX_PAGES", 4)
     numbers = iter(range(100))
 
     def answer(_: Request) -> bytes:

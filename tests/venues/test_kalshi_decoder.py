@@ -156,7 +156,14 @@ def test_a_ticker_is_a_top_of_book_without_sequence() -> None:
     assert "seq" not in frame
     (event,) = receive(KalshiDecoder(ALL_CHANNELS), frame)
     assert event == TopOfBook(
-        M, 4_700, 333 * CONTRACT, 4_900, 80 * CONTRACT, 4_800, TS_MS * 1_000_000
+        M,
+        4_700,
+        333 * CONTRACT,
+        4_900,
+        80 * CONTRACT,
+        4_800,
+        TS_MS * 1_000_000,
+        event.volume,
     )
 
 

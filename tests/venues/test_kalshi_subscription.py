@@ -7,7 +7,15 @@ import msgspec
 import pytest
 from support.kalshi import Frame, delta, encoded, error, ok, snapshot, subscribed, ticker, trade
 
-from arbees_feed.core.events import BookLost, BookSnapshot, Event, Notice, TickerLost, TopOfBook
+from arbees_feed.core.events import (
+    BookLost,
+    BookSnapshot,
+    Event,
+    Notice,
+    Refused,
+    TickerLost,
+    TopOfBook,
+)
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.venue import DecoderOptions
 from arbees_feed.errors import ProtocolViolation
@@ -379,10 +387,32 @@ def test_what_is_refused_again_and_again_is_asked_for_more_and_more_slowly() -> 
     for _ in range(4 * 200):
         if commands := [c for c in talk.sent() if c["params"].get("action") == "add_markets"]:
             asked_s.append(talk.now_s - 1_003.0)
-            talk.told(error(26, commands[0]["id"]))
+            talk.told(error(27, commands[0]["id"]))
         talk.wait(0.25)
     pauses_s = [after - before for before, after in pairwise(asked_s)]
     assert pauses_s == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_ticker_that_is_too_many_by_itself_is_handed_back() -> None:
+    """Error 26 at one ticker: the subscription is full, another connection must carry it."""
+    talk = opened(M)
+    talk.decoder.add([N])
+    (command,) = talk.sent()
+    events = talk.told(error(26, command["id"]))
+    assert Refused((N,)) in events
+    talk.wait(120)
+    assert talk.asked() == []
+
+
+def test_a_ticker_that_waits_and_is_too_many_is_handed_back_once() -> None:
+    """Two commands about it are under way: one is refused as too fast, one for good."""
+    talk = opened(M)
+    talk.decoder.add([N])
+    (first,) = talk.sent()
+    talk.wait(5.25)
+    again, _ = talk.sent()
+    events = talk.told(error(27, first["id"]), error(26, again["id"]))
+    assert [event for event in events if isinstance(event, Refused)] == [Refused((N,))]
 
 
 def test_a_refused_snapshot_is_asked_for_later_and_the_market_not_added_again() -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.paging import MAX_EMPTY_PAGES
 from arbees_feed.core.venue import Crawl, Found, Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket.catalogue import (
@@ -25,7 +26,6 @@ from arbees_feed.venues.polymarket.catalogue_meta import (
     market_meta,
     tokens,
 )
-from arbees_feed.venues.polymarket.catalogue_pages import MAX_EMPTY_PAGES
 
 BASE = "https://gamma.test"
 Answer = Callable[[Request], bytes | None]
@@ -583,7 +583,7 @@ def test_the_same_page_under_a_new_cursor_ends_the_listing(catalogue: Polymarket
 def test_a_listing_without_end_is_cut_short(
     catalogue: PolymarketCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arbees_feed.venues.polymarket.catalogue_pages.MAX_PAGES", 4)
+    monkeypatch.setattr("arbees_feed.core.paging.MAX_PAGES", 4)
     numbers = iter(range(100))
 
     def answer(_: Request) -> bytes:

@@ -10,9 +10,12 @@ from typing import TypeVar
 
 import msgspec
 
+from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
+from arbees_feed.venues.kalshi.catalogue_limits import BASIC, AccountLimits, rates_of
 from arbees_feed.venues.kalshi.catalogue_messages import Event, EventAnswer, Market
 from arbees_feed.venues.kalshi.catalogue_meta import (
     UNKNOWN_EVENT,
@@ -20,17 +23,24 @@ from arbees_feed.venues.kalshi.catalogue_meta import (
     event_meta,
     market_meta,
 )
-from arbees_feed.venues.kalshi.catalogue_pages import UNREADABLE, PageWalk, read
+from arbees_feed.venues.kalshi.catalogue_tops import MarketTop, TopReader
 
 EVENTS_A_PAGE = "200"
 MARKETS_A_PAGE = "500"
+TOPS_A_PAGE = "1000"
+"""The most that is allowed: prices are wanted soon, and little of each record is read."""
 TICKERS_A_REQUEST = 100
 MARKETS_A_FINDING = 50
 """How many are handed over at a time: whoever drives the crawl can do other work between."""
 EVENTS_REMEMBERED = 50_000
 
-T = TypeVar("T", Market, Event)
+T = TypeVar("T", Market, Event, MarketTop)
+_BY_EVENT = Paging(sent="cursor", told="cursor", identity="event_ticker")
+_BY_MARKET = Paging(sent="cursor", told="cursor", identity="ticker")
+_OPEN = ("status", "open")
 _market = msgspec.json.Decoder(Market)
+_market_top = msgspec.json.Decoder(MarketTop)
+_account_limits = msgspec.json.Decoder(AccountLimits)
 _event = msgspec.json.Decoder(Event)
 _event_answer = msgspec.json.Decoder(EventAnswer)
 
@@ -40,6 +50,8 @@ class KalshiCatalogue:
 
     def __init__(self, base_urls: Mapping[str, str]) -> None:
         self.stats = CatalogueStats()
+        self.rates = BASIC
+        self._tops = TopReader()
         self._base = base_urls["rest"].rstrip("/")
         self._facts: dict[str, EventFacts] = {}
 
@@ -47,15 +59,19 @@ class KalshiCatalogue:
         """Return the tickers that *selection* names."""
         return tuple(MarketId(ticker) for ticker in dict.fromkeys(selection.markets))
 
-    def universe(self, selection: Selection) -> Crawl:
-        """Find the open markets of the events and series named.
+    def universe(self, selection: Selection, since_s: int | None = None) -> Crawl:
+        """Find the open markets of the events and series named, or all of them.
 
         Tags and `top` select nothing: Kalshi lists no markets by either.
         """
+        if selection.everything:
+            new = () if since_s is None else (("min_created_ts", str(since_s)),)
+            yield from self._list_markets((_OPEN, *new))
+            return
         named = [("event_ticker", event) for event in selection.events]
         named += [("series_ticker", series) for series in selection.series]
         for pair in named:
-            yield from self._list_markets((pair, ("status", "open")))
+            yield from self._list_markets((pair, _OPEN))
 
     def listing(self, since_s: int | None) -> Crawl:
         """Find all open events with their markets, or what changed since Unix time *since_s*.
@@ -65,7 +81,7 @@ class KalshiCatalogue:
         """
         nested = (("with_nested_markets", "true"), ("limit", EVENTS_A_PAGE))
         if since_s is None:
-            yield from self._list_events((*nested, ("status", "open")))
+            yield from self._list_events((*nested, _OPEN))
             return
         since = ("min_updated_ts", str(since_s))
         yield from self._list_events((*nested, since))
@@ -76,8 +92,44 @@ class KalshiCatalogue:
         for tickers in chunks(tuple(dict.fromkeys(markets)), TICKERS_A_REQUEST):
             yield from self._list_markets((("tickers", ",".join(tickers)),), with_events=True)
 
+    def tops(self, markets: Sequence[MarketId] | None) -> Crawl:
+        """Find the top of book of these markets, or of all that are open (None).
+
+        Signed: unsigned answers come from a cache and may be 15 s old.
+        """
+        if markets is None:
+            yield from self._list_tops((_OPEN, ("limit", TOPS_A_PAGE)))
+            return
+        for tickers in chunks(tuple(dict.fromkeys(markets)), TICKERS_A_REQUEST):
+            params = (("tickers", ",".join(tickers)), ("limit", str(TICKERS_A_REQUEST)))
+            yield from self._list_tops(params)
+
+    def allowance(self) -> Crawl:
+        """Find how fast the account may read."""
+        url = f"{self._base}/account/limits"
+        body = yield Request(url, signed=True)
+        if body is not None:
+            yield Found(rates=rates_of(read(_account_limits, body, url).read))
+
+    def _list_tops(self, params: Sequence[tuple[str, str]]) -> Crawl:
+        url = f"{self._base}/markets"
+        walk = PageWalk(_BY_MARKET, url, "markets", params, self.stats, signed=True)
+        while (request := walk.request()) is not None:
+            for some in chunks(walk.accept((yield request)), MARKETS_A_FINDING):
+                yield Found(tops=list(self._read_tops(some)))
+
+    def _read_tops(self, records: Iterable[msgspec.Raw]) -> Iterator[TopOfBook]:
+        for record in self._decoded(_market_top, records):
+            try:
+                top = self._tops.top(record)
+            except ValueError as exc:
+                self._skip(f"{record.ticker}: {exc}")
+                continue
+            if top is not None:
+                yield top
+
     def _list_events(self, params: Sequence[tuple[str, str]]) -> Crawl:
-        walk = PageWalk(f"{self._base}/events", "events", params, self.stats)
+        walk = PageWalk(_BY_EVENT, f"{self._base}/events", "events", params, self.stats)
         while (request := walk.request()) is not None:
             yield from self._found_events(walk.accept((yield request)))
 
@@ -88,7 +140,9 @@ class KalshiCatalogue:
         # A 404 then means that what the user named is not there; nothing else is lost by it.
         named = not with_events
         url = f"{self._base}/markets"
-        walk = PageWalk(url, "markets", params, self.stats, may_be_missing=named)
+        walk = PageWalk(
+            _BY_MARKET, url, "markets", params, self.stats, may_be_missing=named
+        )
         while (request := walk.request()) is not None:
             records = walk.accept((yield request))
             for some in chunks(records, MARKETS_A_FINDING):
@@ -158,13 +212,13 @@ class KalshiCatalogue:
             try:
                 decoded = decoder.decode(record)
             except UNREADABLE as exc:
-                self._skip(str(exc), record)
+                self._skip(f"{exc}: {bytes(record)[:80]!r}")
                 continue
-            if decoded.ticker if isinstance(decoded, Market) else decoded.event_ticker:
+            if decoded.event_ticker if isinstance(decoded, Event) else decoded.ticker:
                 yield decoded
             else:
-                self._skip("its ticker is empty", record)
+                self._skip(f"its ticker is empty: {bytes(record)[:80]!r}")
 
-    def _skip(self, reason: str, record: msgspec.Raw) -> None:
+    def _skip(self, reason: str) -> None:
         self.stats.skipped += 1
-        self.stats.last_problem = f"skipped a record: {reason}: {bytes(record)[:80]!r}"
+        self.stats.last_problem = f"skipped a record: {reason}"

@@ -28,7 +28,7 @@ _STEP_DECIMALS = 6
 _GO_ZERO_TIME = "0001-"
 
 
-class EventFacts(msgspec.Struct, frozen=True):
+class EventFacts(msgspec.Struct, frozen=True, gc=False):
     """What a market takes from its event."""
 
     title: str = ""

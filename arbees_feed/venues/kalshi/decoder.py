@@ -15,12 +15,13 @@ from arbees_feed.core.events import (
     Event,
     LevelChanged,
     Notice,
+    Refused,
     TickerLost,
     TopOfBook,
     Trade,
 )
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import SIZE_DECIMALS, LotsByText, TicksByText, scaled
 from arbees_feed.core.sequence import SequenceTracker, Verdict
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
@@ -35,6 +36,7 @@ _BOOKS = "orderbook_delta"
 _TERMINAL: Final = frozenset({10, 25})
 # After these the venue may or may not have done what we asked, or wants less at a time.
 _TRY_AGAIN: Final = frozenset({18, 26, 27})
+_TOO_MANY_MARKETS: Final = 26
 _REOPEN_SPACING_S: Final = 1.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -190,7 +192,8 @@ class KalshiDecoder:
         last_price = self._ticks[body.price_dollars] or None
         self._told_by_ticker.add(market)
         ts_ns = body.ts_ms * _NS_PER_MS
-        return (TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns),)
+        volume = scaled(body.volume_fp, SIZE_DECIMALS) if body.volume_fp else None
+        return (TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns, volume),)
 
     def _trade(self, message: messages.Trade) -> Sequence[Event]:
         body = message.msg
@@ -257,7 +260,9 @@ class KalshiDecoder:
         elif code in _TERMINAL and not action:
             raise ProtocolViolation(f"{problem}: a subscription has ended, which is not told")
         elif action and not channel:
-            self._books.refused(action, tickers)
+            full = self._books.refused(action, tickers, too_many=code == _TOO_MANY_MARKETS)
+            if full:
+                events.append(Refused(tuple(full)))
         elif code in _TRY_AGAIN:
             self._waiting.add(channel)
         return [said, *events]

@@ -43,6 +43,7 @@ class TickerBody(msgspec.Struct, gc=False):
     yes_ask_size_fp: str
     price_dollars: str
     ts_ms: UnixMs = 0
+    volume_fp: str = ""
 
 
 class TradeBody(msgspec.Struct, gc=False):

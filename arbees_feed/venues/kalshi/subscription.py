@@ -157,8 +157,16 @@ class BookSubscription:
         self.flush()
         return filled
 
-    def refused(self, action: str, tickers: Sequence[MarketId]) -> None:
-        """A command failed or its outcome is unknown: ask again in smaller portions, later."""
+    def refused(
+        self, action: str, tickers: Sequence[MarketId], *, too_many: bool = False
+    ) -> Sequence[MarketId]:
+        """A command failed or its outcome is unknown: ask again in smaller portions, later.
+
+        Returns what this subscription can't take because a single ticker was *too_many* already
+        (error 26); those are no members any more.
+        """
+        if too_many and action == "add_markets" and len(tickers) == 1:
+            return self._turn_away(tickers)
         if self.now_s >= self._hold_until_s:  # what is sent together is refused together
             if self.now_s >= self._hold_until_s + _LONGEST_HOLD_S:
                 self._hold_s = _FIRST_HOLD_S
@@ -168,13 +176,23 @@ class BookSubscription:
         if action == "get_snapshot":
             self.owed.postpone(tickers, self._hold_until_s)
         if action not in {"subscribe", "add_markets"}:
-            return
+            return ()
         missing = [t for t in tickers if t in self.members and t in self.owed]
         for ticker in missing:
             self.owed.forget(ticker)
         if self.sid is None:
             self._asked = False
         self._backlog.extend(missing)
+        return ()
+
+    def _turn_away(self, tickers: Sequence[MarketId]) -> list[MarketId]:
+        named = dict.fromkeys((*tickers, *self._backlog))
+        waiting = [ticker for ticker in named if not self.members.get(ticker, True)]
+        self._backlog = []
+        for ticker in waiting:
+            del self.members[ticker]
+            self.owed.forget(ticker)
+        return waiting
 
     def overdue(self) -> Sequence[MarketId]:
         """Repeat overdue requests; return tickers that never get a usable book (once each).

@@ -1,8 +1,9 @@
 """Which requests tell Polymarket's markets, and what the answers mean. No I/O, no clock.
 
-Gamma has no "changed since": every listing is of all that is open, and what has left it is
-looked up once, so that its last status is told. A market by itself does not have its event's
-tags, so the events that were listed are remembered (bounded).
+Gamma has no "changed since". A full listing is of all that is open, and what has left it is looked
+up once, so that its last status is told; between two of them the newest events and markets are read
+until known ones come. A market by itself does not have its event's tags, so the events that were
+listed are remembered (bounded).
 """
 
 import re
@@ -11,9 +12,12 @@ from typing import TypeVar
 
 import msgspec
 
+from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
+from arbees_feed.venues.polymarket.catalogue_limits import PUBLIC
 from arbees_feed.venues.polymarket.catalogue_messages import Event, Market
 from arbees_feed.venues.polymarket.catalogue_meta import (
     NO_EVENT,
@@ -22,7 +26,7 @@ from arbees_feed.venues.polymarket.catalogue_meta import (
     is_tradable,
     market_meta,
 )
-from arbees_feed.venues.polymarket.catalogue_pages import UNREADABLE, PageWalk, read
+from arbees_feed.venues.polymarket.catalogue_tops import Book, TopReader
 
 # 500 are allowed; 100 events with their markets are already some megabytes.
 EVENTS_A_PAGE = "100"
@@ -31,29 +35,40 @@ IDS_A_REQUEST = 40
 """A token id has 78 digits and its own `clob_token_ids=`: 40 of them keep the URL below 4 kB."""
 MARKETS_A_FINDING = 50
 """How many are handed over at a time: whoever drives the crawl can do other work between."""
+BOOKS_A_REQUEST = 200
+"""500 are allowed; 200 deep books are already some megabytes."""
 EVENTS_REMEMBERED = 50_000
 ENDED = frozenset({"closed", "settled"})
 
 Params = Sequence[tuple[str, str]]
 Counting = Generator[Request | Found, bytes | None, int]
-T = TypeVar("T", Market, Event)
+T = TypeVar("T", Market, Event, Book)
+_BY_EVENT = Paging(sent="after_cursor", told="next_cursor", identity="id")
+_BY_MARKET = Paging(sent="after_cursor", told="next_cursor", identity="conditionId")
 _market = msgspec.json.Decoder(Market)
 _event = msgspec.json.Decoder(Event)
+_book = msgspec.json.Decoder(Book)
+_books = msgspec.json.Decoder(list[msgspec.Raw])
 _raw = msgspec.json.Decoder(msgspec.Raw)
 # Structural ids of protocol v2 have 31 bytes.
 _condition_id = re.compile(r"0x(?:[0-9a-fA-F]{62}|[0-9a-fA-F]{64})")
 _OPEN = ("closed", "false")
+_NEWEST_FIRST = (("order", "id"), ("ascending", "false"), _OPEN)
 
 
 class PolymarketCatalogue:
-    """Polymarket's metadata; `gamma` is the base URL (`clob` is not needed here)."""
+    """Polymarket's metadata; base URLs are `gamma` and, for tops of book, `clob`."""
 
     def __init__(self, base_urls: Mapping[str, str]) -> None:
         self.stats = CatalogueStats()
+        self.rates = PUBLIC
         self._base = base_urls["gamma"].rstrip("/")
+        self._clob = base_urls.get("clob", "").rstrip("/")
+        self._tops = TopReader()
         self._facts: dict[str, EventFacts] = {}
         self._open: set[MarketId] = set()
         self._listed: set[MarketId] = set()
+        self._universe: set[MarketId] = set()
 
     def immediate(self, selection: Selection) -> Sequence[MarketId]:
         """Return the token ids that *selection* names.
@@ -63,11 +78,14 @@ class PolymarketCatalogue:
         named = dict.fromkeys(selection.markets)
         return tuple(MarketId(name) for name in named if _is_token(name))
 
-    def universe(self, selection: Selection) -> Crawl:
+    def universe(self, selection: Selection, since_s: int | None = None) -> Crawl:
         """Find the tradable markets that *selection* names by token, condition, slug or tag.
 
         Series select nothing here. Token ids are resolved too, for those that are NO tokens.
         """
+        if selection.everything:
+            yield from self._all_tradable() if since_s is None else self._new_tradable()
+            return
         yield from self._named(selection.markets)
         for slugs in chunks(selection.events, IDS_A_REQUEST):
             pairs = [("slug", slug) for slug in slugs]
@@ -78,7 +96,14 @@ class PolymarketCatalogue:
             yield from self._most_traded(selection.top)
 
     def listing(self, since_s: int | None) -> Crawl:
-        """Find all open events with their markets; with *since_s*, also what ended meanwhile."""
+        """Find all open events with their markets, and what ended since the last such listing.
+
+        With *since_s*: the newest events and markets, until known ones come.
+        """
+        if since_s is not None:
+            yield from self._new_events()
+            yield from self._new_markets()
+            return
         self._listed = set()
         walk = self._walk("events", (_OPEN, ("limit", EVENTS_A_PAGE)))
         while (request := walk.request()) is not None:
@@ -86,8 +111,7 @@ class PolymarketCatalogue:
         if not walk.complete:
             return
         ended, self._open = self._open - self._listed, self._listed
-        if since_s is not None:
-            yield from self.lookup(sorted(ended))
+        yield from self.lookup(sorted(ended))
 
     def lookup(self, markets: Sequence[MarketId]) -> Crawl:
         """Find these markets, whatever their state, and the events not heard of before."""
@@ -98,6 +122,72 @@ class PolymarketCatalogue:
                 if pairs:
                     yield from self._look_up((*pairs, ("closed", closed)), missing)
             self.stats.not_found += len(missing)
+
+    def tops(self, markets: Sequence[MarketId] | None) -> Crawl:
+        """Find the top of book of these markets, or of all that the last full listing had (None).
+
+        What has no book (unknown, settled) is left out by the venue.
+        """
+        wanted = sorted(self._open) if markets is None else tuple(dict.fromkeys(markets))
+        for tokens in chunks(wanted, BOOKS_A_REQUEST):
+            body = msgspec.json.encode([{"token_id": token} for token in tokens])
+            url = f"{self._clob}/books"
+            answer = yield Request(url, method="POST", body=body)
+            records = [] if answer is None else read(_books, answer, url)
+            for some in chunks(records, MARKETS_A_FINDING):
+                yield Found(tops=list(self._read_tops(some)))
+
+    def allowance(self) -> Crawl:
+        """Find nothing: limits are by address and the same for all."""
+        yield from ()
+
+    def _read_tops(self, records: Iterable[msgspec.Raw]) -> Iterator[TopOfBook]:
+        for book in self._decoded(_book, records):
+            try:
+                yield self._tops.top(book)
+            except ValueError as exc:
+                self._skip(f"{book.asset_id[:80]}: {exc}")
+
+    # -- what is new -------------------------------------------------------------------------------
+
+    def _new_events(self) -> Crawl:
+        walk = self._walk("events", (*_NEWEST_FIRST, ("limit", EVENTS_A_PAGE)))
+        while (request := walk.request()) is not None:
+            records = walk.accept((yield request))
+            if all(str(event.id) in self._facts for event in self._events(records)):
+                walk.stop()
+            yield from self._found_events(records)
+        self._open |= self._listed
+
+    def _new_markets(self) -> Crawl:
+        """Find new markets of old events as well."""
+        walk = self._walk("markets", (*_NEWEST_FIRST, ("limit", MARKETS_A_PAGE)))
+        while (request := walk.request()) is not None:
+            markets = list(self._markets(walk.accept((yield request))))
+            joined = [(market, self._joined(market)) for market in markets]
+            new = [m for m, meta in joined if meta is not None and meta.market_id not in self._open]
+            if not new:
+                walk.stop()
+            yield from self._learn_events(new)
+            metas = [meta for market in new if (meta := self._joined(market)) is not None]
+            self._open.update(meta.market_id for meta in metas if meta.status not in ENDED)
+            yield Found(markets=metas)
+
+    def _all_tradable(self) -> Crawl:
+        found: set[MarketId] = set()
+        yield from _noting(self._tradable_of_events((_OPEN,)), found)
+        self._universe = found
+
+    def _new_tradable(self) -> Crawl:
+        walk = self._walk("markets", (*_NEWEST_FIRST, ("limit", MARKETS_A_PAGE)))
+        while (request := walk.request()) is not None:
+            markets = self._markets(walk.accept((yield request)))
+            joined = [self._joined(market) for market in markets if is_tradable(market)]
+            metas = [m for m in joined if m is not None and m.market_id not in self._universe]
+            if not metas:
+                walk.stop()
+            self._universe.update(meta.market_id for meta in metas)
+            yield Found(markets=metas)
 
     def _look_up(self, params: Params, missing: set[MarketId]) -> Crawl:
         """Find markets and take their tokens off *missing*."""
@@ -220,7 +310,8 @@ class PolymarketCatalogue:
             del self._facts[next(iter(self._facts))]
 
     def _walk(self, kind: str, params: Params) -> PageWalk:
-        return PageWalk(f"{self._base}/{kind}/keyset", kind, params, self.stats)
+        paging = _BY_EVENT if kind == "events" else _BY_MARKET
+        return PageWalk(paging, f"{self._base}/{kind}/keyset", kind, params, self.stats)
 
     def _markets(self, records: Iterable[msgspec.Raw]) -> Iterator[Market]:
         return self._decoded(_market, records)
@@ -244,6 +335,19 @@ class PolymarketCatalogue:
     def _skip(self, reason: str) -> None:
         self.stats.skipped += 1
         self.stats.last_problem = f"skipped a record: {reason}"
+
+
+def _noting(plan: Crawl, ids: set[MarketId]) -> Crawl:
+    """Run *plan*, and note the markets that it finds."""
+    reply: bytes | None = None
+    while True:
+        try:
+            step = plan.send(reply)
+        except StopIteration:
+            return
+        if isinstance(step, Found):
+            ids.update(meta.market_id for meta in step.markets)
+        reply = yield step
 
 
 def _is_token(name: str) -> bool:

@@ -24,7 +24,7 @@ _SECTIONS = (
 )  # fmt: skip
 
 
-class EventFacts(msgspec.Struct, frozen=True):
+class EventFacts(msgspec.Struct, frozen=True, gc=False):
     """What a market takes from its event."""
 
     id: str = ""

@@ -149,6 +149,7 @@ class PolymarketDecoder:
     def _resubscribe(self, markets: Sequence[MarketId]) -> None:
         for market in markets:
             self._since_ms[market] = 0
+            self._joins.pop(market, None)
         self._operate("unsubscribe", markets)
         self._operate("subscribe", markets)
 
@@ -275,6 +276,7 @@ class PolymarketDecoder:
         ticks, lots = self._ticks, self._lots
         bids = [(ticks[level.price], lots[level.size]) for level in message.bids]
         asks = [(ticks[level.price], lots[level.size]) for level in message.asks]
+        self._joins.pop(market, None)  # what was held is older than this book
         if message.hash and not newest_ms:
             self._joins[market] = Join(now_ms, message.hash)
         self._since_ms[market] = now_ms

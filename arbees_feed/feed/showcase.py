@@ -1,0 +1,131 @@
+"""What readers are shown of each market, and how long a doubt may last.
+
+A quote leaves as `live` only from a source that is in step at that moment; what can't be shown is
+in doubt, and a doubt that lasts too long is told to readers.
+"""
+
+from collections.abc import Callable, Iterable
+
+from arbees_feed.core.book import BookState
+from arbees_feed.core.model import ONE_DOLLAR, MarketId, Quote, Source, Status
+from arbees_feed.feed.market import Market, MarketsStats, Shown
+
+AGAIN_S = 10.0
+"""How long a fresh book that is no better than the last may take before another is asked for."""
+
+
+class Showcase:
+    """Turns the state of markets into quotes; owns the doubts."""
+
+    def __init__(self, grace_s: float, stats: MarketsStats, monotonic: Callable[[], float]) -> None:
+        self._grace_s = grace_s
+        self._stats = stats
+        self._monotonic = monotonic
+        self._doubts: dict[MarketId, tuple[Market, float]] = {}
+        self.live = 0
+        """How many markets are shown as live now."""
+
+    def settle(self, market: Market, recv_ns: int) -> None:
+        """Show the newest state if it may be shown, else begin to doubt."""
+        if market.phase != "open":
+            return
+        book, ticker = market.book, market.ticker
+        if book is not None and book.state is BookState.LIVE:
+            bid, bid_size, ask, ask_size = book.top()
+            source = Source.BOOK
+            if not market.agrees:
+                self.doubt(market, "top of book is not what the venue says")
+                return
+        elif ticker is not None and not 0 < ticker.ts_ns < max(market.ts_ns, market.floor_ns):
+            market.ts_ns = ticker.ts_ns
+            bid, bid_size, ask, ask_size = ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size
+            source = market.ticker_source
+        else:
+            self.doubt(market, market.doubt or "no trusted source")
+            return
+        if bid >= ask:
+            # Venues pass through such states within one change: wait for the rest of it.
+            self.doubt(market, "crossed")
+            return
+        if market.doubt:
+            self._trust(market)
+        shown = (bid, bid_size, ask, ask_size, market.last_price, Status.LIVE)
+        if shown != market.shown:
+            self._show(market, shown, source, recv_ns)
+
+    def _show(self, market: Market, shown: Shown, source: Source, recv_ns: int) -> None:
+        self.live += (shown[5] is Status.LIVE) - market.is_shown_live
+        market.shown = shown
+        self._stats.quotes += 1
+        bid, bid_size, ask, ask_size, last, status = shown
+        market.quote = quote = Quote(
+            bid, bid_size, ask, ask_size, last, status, source, market.ts_ns, recv_ns
+        )
+        market.outlet.put(quote)
+
+    def show_nothing(self, market: Market, status: Status, recv_ns: int) -> None:
+        """Tell readers that there is no price to act on."""
+        self._trust(market)
+        shown = (0, 0, ONE_DOLLAR, 0, market.last_price, status)
+        if shown == market.shown:
+            return
+        if status is Status.STALE:
+            self._stats.stale += 1
+        else:
+            self._stats.closed += 1
+        source = market.quote.source if market.quote is not None else Source.BOOK
+        self._show(market, shown, source, recv_ns)
+
+    # -- doubts ----------------------------------------------------------------------------------
+
+    def lost(self, market: Market, reason: str, *, ask: bool) -> None:
+        """Count a lost book; *ask* for another where the decoder has not yet."""
+        self._stats.books_lost += 1
+        self._stats.last_loss = f"{market.id}: {reason}"
+        if ask and market.book_link is not None:
+            market.book_link.resync(market.id, reason)
+
+    def doubt(self, market: Market, reason: str) -> None:
+        """Stop showing a market; after the grace readers are told."""
+        book = market.book
+        if not market.doubt:
+            self._stats.held += 1
+            self._doubts[market.id] = (market, self._monotonic() + self._grace_s)
+        elif book is not None and book.state is BookState.LIVE:
+            # Given up, and the new book is no better: it gets its time, then another is asked for.
+            again_s = self._monotonic() + max(self._grace_s, AGAIN_S)
+            self._doubts.setdefault(market.id, (market, again_s))
+        market.doubt = reason
+
+    def _trust(self, market: Market) -> None:
+        market.doubt = ""
+        self._doubts.pop(market.id, None)
+
+    def check(self, now_s: float, now_ns: int) -> None:
+        """Show as stale what has not mended in time; call several times a second."""
+        if not self._doubts:
+            return
+        due = [market for market, deadline_s in self._doubts.values() if deadline_s <= now_s]
+        for market in due:
+            self._give_up(market, now_ns)
+
+    def _give_up(self, market: Market, now_ns: int) -> None:
+        reason, book = market.doubt, market.book
+        del self._doubts[market.id]
+        if book is not None and book.state is BookState.LIVE:
+            book.lose(reason)
+            self.lost(market, reason, ask=True)
+        if market.shown:
+            self.show_nothing(market, Status.STALE, now_ns)
+        market.doubt = reason
+
+    def forget(self, market: Market) -> None:
+        """A market is gone: it is in no doubt and no count."""
+        self._doubts.pop(market.id, None)
+        self.live -= market.is_shown_live
+
+    def stop(self, markets: Iterable[Market], now_ns: int) -> None:
+        """Show these as stale if they are shown live: nobody will correct them any more."""
+        for market in markets:
+            if market.is_shown_live:
+                self.show_nothing(market, Status.STALE, now_ns)

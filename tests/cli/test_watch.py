@@ -1,0 +1,231 @@
+"""`watch`: lines for scripts, joined without a gap, and plain words when something is wrong."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import pytest
+import redis
+from support.processes import COMMAND, Feed, Run, process, wait_for
+
+from arbees_feed.cli.prices import Beat, Prices
+from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.errors import RedisUnavailable
+from arbees_feed.transport.redis import open_client
+
+FIELDS = {
+    *("v", "market_id", "platform", "yes_bid", "yes_ask", "yes_bid_size", "yes_ask_size"),
+    *("last_price", "status", "source", "session", "seq", "ts_event_ns", "ts_recv_ns"),
+    *("ts_pub_ns", "no_bid", "no_ask", "no_bid_size", "no_ask_size"),
+}
+
+
+def price(market: str = "M", seq: int = 1, session: int = 1) -> MarketPrice:
+    return MarketPrice(
+        market_id=market,
+        platform="kalshi",
+        yes_bid=0.4,
+        yes_ask=0.45,
+        yes_bid_size=10.0,
+        yes_ask_size=20.0,
+        last_price=None,
+        status="live",
+        source="book",
+        session=session,
+        seq=seq,
+        ts_event_ns=1,
+        ts_recv_ns=2,
+        ts_pub_ns=3,
+    )
+
+
+def test_json_lines_have_every_field_and_the_no_side(cli: Run, feed: Feed) -> None:
+    done = cli("watch", "--json", "--count", "50", *feed.here)
+    assert (done.returncode, done.stderr) == (0, "")
+    prices = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(prices) == 50
+    for found in prices:
+        assert found.keys() == FIELDS
+        assert found["no_bid"] == pytest.approx(1 - found["yes_ask"])
+        assert found["no_ask"] == pytest.approx(1 - found["yes_bid"])
+    assert {found["platform"] for found in prices} == {"kalshi", "polymarket"}
+
+
+def test_without_a_terminal_it_prints_plain_lines_of_the_markets_named(
+    cli: Run, feed: Feed
+) -> None:
+    with feed.client() as client:
+        market = min(client.smembers("feed:markets:kalshi")).decode()
+    done = cli("watch", market, "--count", "2", *feed.here)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.endswith(f" {market}") and " live   kalshi " in line for line in lines)
+
+
+def test_a_reader_that_has_heard_enough_is_no_error(feed: Feed) -> None:
+    command = " ".join([*COMMAND, "watch", "--json", *feed.here])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -2"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it(number: signal.Signals, feed: Feed) -> None:
+    with process("watch", "--plain", *feed.here, stderr=subprocess.PIPE) as watch:
+        assert watch.stdout is not None
+        watch.stdout.readline()
+        watch.send_signal(number)
+        _, err = watch.communicate(timeout=5)
+        assert (watch.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["watch", "markets"])
+def test_an_absent_redis_is_one_line_without_its_password(command: str, cli: Run) -> None:
+    done = cli(command, "--set", "redis.url=redis://me:hidden@127.0.0.1:1/0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("arbees-feed: cannot use redis at redis://***@127.0.0.1:1/0: ")
+    assert done.stderr.count("\n") == 1
+    assert "hidden" not in done.stderr + done.stdout
+
+
+def test_the_daemons_own_word_for_a_server_is_refused(cli: Run) -> None:
+    done = cli("watch", "--set", "redis.url=embedded")
+    assert done.returncode == 2
+    assert "name the URL" in done.stderr
+
+
+def test_prices_of_a_feed_that_is_gone_carry_no_quote(cli: Run, server: str) -> None:
+    """`:last` is to be believed only while its venue's key exists."""
+    with redis.Redis.from_url(server) as client:
+        client.set("market:M:last", price().to_msgpack())
+        client.sadd("feed:markets:kalshi", "M")
+    done = cli("watch", "--json", "--count", "1", "--set", f"redis.url={server}")
+    found = json.loads(done.stdout)
+    assert (found["status"], found["yes_bid"], found["yes_ask"]) == ("stale", 0.0, 1.0)
+    assert (found["yes_bid_size"], found["yes_ask_size"]) == (0.0, 0.0)
+
+
+def test_a_feed_that_falls_silent_is_told(server: str) -> None:
+    with redis.Redis.from_url(server) as client:
+        client.hset("feed:venue:kalshi", mapping={"state": "live"})
+        client.set("market:M:last", price().to_msgpack())
+        client.sadd("feed:markets:kalshi", "M")
+        watch = process(
+            *("watch", "--plain", "--set", f"redis.url={server}"), stderr=subprocess.PIPE
+        )
+        with watch as running:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            assert " live   kalshi " in running.stdout.readline()
+            said = running.stderr.readline()
+    assert said == "arbees-feed: kalshi is GONE: no heartbeat for 3 s; its prices are stale\n"
+
+
+def test_a_lost_redis_is_told_once_and_sought_again(server: str) -> None:
+    with process(
+        *("watch", "--plain", "--set", f"redis.url={server}"), stderr=subprocess.PIPE
+    ) as watch:
+        with redis.Redis.from_url(server) as client:
+            wait_for(client.pubsub_numpat)
+            client.client_kill_filter(_type="pubsub")
+            wait_for(client.pubsub_numpat)
+            client.publish("market:M:price", price().to_msgpack())
+        assert watch.stdout is not None
+        assert watch.stdout.readline().endswith(" M\n")
+        watch.terminate()
+        _, err = watch.communicate(timeout=5)
+    assert err.count("trying again") == 1
+
+
+class Kept:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.prices: list[tuple[int, bool]] = []
+        self.heard = asyncio.Event()
+
+    def on_price(self, price: MarketPrice, now_ns: int, *, joined: bool) -> None:
+        del now_ns
+        self.prices.append((price.seq, joined))
+        if price.seq == 9:
+            self.heard.set()
+
+    def on_beat(self, beat: Beat) -> None:
+        pass
+
+    def on_venue(self, venue: str, fields: Mapping[str, str]) -> None:
+        pass
+
+    def on_titles(self, found: Mapping[str, Mapping[str, str]]) -> None:
+        pass
+
+    def untitled(self) -> Sequence[str]:
+        return ()
+
+
+async def test_old_and_repeated_prices_are_dropped_and_lost_ones_counted(server: str) -> None:
+    kept = Kept()
+    async with open_client(server, timeout_s=2.0) as client:
+        await client.set("market:M:last", price(seq=5).to_msgpack())
+        prices = Prices(client, Names(), kept, ["M"])
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(prices.run())
+            await prices.joined.wait()
+            for seq in (4, 5, 6, 7, 9):
+                await client.publish("market:M:price", price(seq=seq).to_msgpack())
+            await client.publish("market:M:price", b"no price")
+            await kept.heard.wait()
+            following.cancel()
+    assert kept.prices == [(5, True), (6, False), (7, False), (9, False)]
+    assert prices.lost == 1
+
+
+async def test_what_is_published_while_it_joins_is_not_lost(server: str) -> None:
+    """The subscription is confirmed before `:last` is read."""
+    kept = Kept()
+    async with open_client(server, timeout_s=2.0) as client:
+
+        class Busy:
+            """A client in whose pauses the feed goes on."""
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(client, name)
+
+            async def mget(self, keys: Sequence[str]) -> object:
+                found = await client.mget(keys)
+                await client.publish("market:M:price", price(seq=9).to_msgpack())
+                return found
+
+        await client.set("market:M:last", price(seq=8).to_msgpack())
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(Prices(Busy(), Names(), kept, ["M"]).run())
+            await kept.heard.wait()
+            following.cancel()
+    assert kept.prices[-1] == (9, False)
+
+
+async def test_a_lost_connection_is_an_error_that_may_pass(server: str) -> None:
+    async with open_client(server, timeout_s=2.0) as client:
+        prices = Prices(client, Names("a*b:"), Kept())
+
+        async def cut() -> None:
+            await prices.joined.wait()
+            await client.client_kill_filter(_type="pubsub")
+
+        async def follow() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(prices.run())
+                group.create_task(cut())
+
+        with pytest.raises(ExceptionGroup) as raised:
+            await follow()
+    assert raised.value.subgroup(RedisUnavailable) is not None
