@@ -52,6 +52,7 @@ def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePl
             everything=kalshi.depth == "all",
         ),
         market_filter=MarketFilter(
+            form=spec.market_form,
             include=(*kalshi.include_series, *kalshi.include_events),
             exclude_prefixes=kalshi.exclude_prefixes,
             min_volume=round(kalshi.min_volume * ONE_CONTRACT),
@@ -79,6 +80,8 @@ def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> Ve
             top=0 if named or polymarket.all_active else polymarket.top,
             everything=polymarket.all_active,
         ),
-        market_filter=MarketFilter(min_volume=round(polymarket.min_volume * ONE_CONTRACT)),
+        market_filter=MarketFilter(
+            form=spec.market_form, min_volume=round(polymarket.min_volume * ONE_CONTRACT)
+        ),
         credentials=None,
     )

@@ -18,6 +18,7 @@ from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Catalogue, Selection
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
 from arbees_feed.errors import FeedError
@@ -76,6 +77,7 @@ class Venue:
         self.demand = self._new_demand(settings, redis, names)
         self.universe = self._new_universe(catalogue, settings)
         self.enricher = self._new_enricher(catalogue, settings)
+        self.refresher = self._new_refresher(catalogue)
 
     def services(self) -> list[Runnable]:
         """Return what the supervisor has to run."""
@@ -86,6 +88,8 @@ class Venue:
             services.append(_Named(f"{self.venue}-universe", self.universe))
         if self.enricher is not None:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
+        if self.refresher is not None:
+            services.append(_Named(f"{self.venue}-refresh", self.refresher))
         return services
 
     def _new_table(self, settings: Settings) -> MarketTable:
@@ -145,6 +149,11 @@ class Venue:
             unknown=self.table.take_new,
             options=EnrichOptions(refresh_s=settings.enrich.refresh_s),
         )
+
+    def _new_refresher(self, catalogue: Catalogue) -> Refresher | None:
+        if not self.plan.carriage.options.tickers:
+            return None
+        return Refresher(catalogue, self.fetcher, silent=self.feed.silent, take=self.feed.take_tops)
 
     # -- connections -------------------------------------------------------------------------------
 
@@ -243,7 +252,7 @@ class Venue:
 class _Named:
     """Gives a service its name."""
 
-    def __init__(self, name: str, service: "Universe | Enricher") -> None:
+    def __init__(self, name: str, service: "Universe | Enricher | Refresher") -> None:
         self.name = name
         self._service = service
 

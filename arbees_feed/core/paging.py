@@ -1,9 +1,9 @@
 """One listing of a REST interface, page after page, without the I/O.
 
 Both venues hand out a cursor to send back until it is empty, missing or null, with the same filter
-on every page. Nothing promises that it ever ends, so a listing that goes in circles is cut short and
-counted. Pages are compared by their first and last record, not by their bytes: a page that comes
-again has other prices in it.
+on every page. Nothing promises that it ever ends, so a listing that goes in circles is cut short
+and counted. Pages are compared by their first and last record, not by their bytes: a page that
+comes again has other prices in it.
 """
 
 import json

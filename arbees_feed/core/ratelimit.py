@@ -13,7 +13,7 @@ class PathRate(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What a REST interface allows each caller; the host's own rate holds where no path is named."""
+    """What a REST interface allows each caller; the first rate holds where no path is named."""
 
     rate_per_s: float = 8.0
     burst: float = 8.0

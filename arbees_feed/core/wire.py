@@ -169,6 +169,22 @@ class Names(msgspec.Struct, frozen=True):
         """Set of the ids that have a published price."""
         return f"{self.prefix}feed:markets:{venue}"
 
+    def volume(self, venue: str) -> str:
+        """Sorted set of all markets with metadata, by traded volume as last listed."""
+        return f"{self.prefix}feed:volume:{venue}"
+
+    def search_venues(self) -> str:
+        """Set of the venues whose titles can be searched."""
+        return f"{self.prefix}feed:search"
+
+    def search_words(self, venue: str) -> str:
+        """Sorted set (all scores 0, so in order of the alphabet) of the words in titles."""
+        return f"{self.prefix}feed:search:{venue}"
+
+    def search(self, venue: str, word: str) -> str:
+        """Set of the ids of markets that have *word* in their title."""
+        return f"{self.prefix}feed:search:{venue}:{word}"
+
     def watch(self, venue: str) -> str:
         """Sorted set of demanded markets by the end of their lease."""
         return f"{self.prefix}feed:watch:{venue}"

@@ -1,13 +1,13 @@
 """What a hash holds, and whether it differs from what was last written. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from arbees_feed.core.model import EventMeta, MarketMeta
 
-DIGEST_BYTES = 16
+DIGEST_BYTES = 8
 KEPT = 2_000_000
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -53,9 +53,9 @@ def event_fields(meta: EventMeta) -> Fields:
     return _present(fields)
 
 
-def digest(fields: Mapping[str, str]) -> bytes:
-    """Return 16 bytes that stand for *fields*."""
-    return hashlib.blake2b(_encode(fields), digest_size=DIGEST_BYTES).digest()
+def digest(value: Mapping[str, str] | Sequence[str]) -> bytes:
+    """Return 8 bytes that stand for *value*: they are only compared with those of one key."""
+    return hashlib.blake2b(_encode(value), digest_size=DIGEST_BYTES).digest()
 
 
 def _present(fields: Fields) -> Fields:
@@ -63,7 +63,10 @@ def _present(fields: Fields) -> Fields:
 
 
 class Written:
-    """Digests of what was written, by key. Bounded: the oldest are forgotten, and written again."""
+    """Digests of what was written, by key. Bounded: the oldest are forgotten, and written again.
+
+    Of a market: eight bytes for its fields, then eight for the words it is found by.
+    """
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
@@ -76,8 +79,12 @@ class Written:
         return len(self._digests)
 
     def differs(self, key: str, found: bytes) -> bool:
-        """Return whether *found* is not what was last written at *key*."""
-        return self._digests.get(key) != found
+        """Return whether *found* is not what the record of *key* begins with."""
+        return not self._digests.get(key, b"\0").startswith(found)
+
+    def rest(self, key: str) -> bytes:
+        """Return what is recorded for *key* after its first digest."""
+        return self._digests.get(key, b"")[DIGEST_BYTES:]
 
     def record(self, key: str, found: bytes) -> None:
         """Remember what was written at *key*."""
@@ -85,6 +92,10 @@ class Written:
         self._digests[key] = found
         if len(self._digests) > self._kept:
             del self._digests[next(iter(self._digests))]
+
+    def drop(self, key: str) -> None:
+        """Forget one: it is gone."""
+        self._digests.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything: it may be gone."""

@@ -1,5 +1,7 @@
 """Which of a venue's markets are followed when nobody named them one by one."""
 
+import re
+
 import msgspec
 
 from arbees_feed.core.model import Lots, MarketId
@@ -11,6 +13,8 @@ class MarketFilter(msgspec.Struct, frozen=True):
     What is pinned (named by the settings, or asked for by a reader) passes whatever the rules say.
     """
 
+    form: re.Pattern[str] | None = None
+    """What an id of the venue looks like; a garbled one makes no market."""
     include: tuple[str, ...] = ()
     """Series or event tickers; empty includes everything."""
     exclude_prefixes: tuple[str, ...] = ()
@@ -18,6 +22,8 @@ class MarketFilter(msgspec.Struct, frozen=True):
 
     def passes(self, market: MarketId, volume: Lots | None = None) -> bool:
         """Tell whether a market is followed; an unknown *volume* (None) does not keep it out."""
+        if self.form is not None and not self.form.fullmatch(market):
+            return False
         if self.exclude_prefixes and market.startswith(self.exclude_prefixes):
             return False
         if volume is not None and volume < self.min_volume:

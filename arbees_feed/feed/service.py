@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from arbees_feed.core.events import Refused
+from arbees_feed.core.events import Refused, TopOfBook
 from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.sharding import assign
 from arbees_feed.core.venue import DecoderOptions, DecoderStats, VenueSpec
@@ -17,6 +17,8 @@ from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.session import Connection, Session
 
 CHECK_S = 0.1
+SETTLE_S = 2.0
+"""How long a fresh ticker channel may take to speak of a market before REST is asked."""
 
 Dial = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -59,6 +61,7 @@ class VenueLink:
         self.name = f"{feed.spec.name}-{number}"
         self.markets: dict[MarketId, None] = {}
         self.session: Session | None = None
+        self.opened_s = 0.0
         self._feed = feed
         self.capacity = capacity
         self._options = options
@@ -77,6 +80,7 @@ class VenueLink:
             self.session = Session(
                 connection, decoder, feed.table, silence_timeout_s=feed.spec.silence_timeout_s
             )
+            self.opened_s = time.monotonic()
             feed.connected()
             reason = "stopped"
             try:
@@ -244,6 +248,20 @@ class VenueFeed:
             self.table.lose(link.session, reason)
         # Now, lest the next connection asks for markets whose end closed this one.
         self._remove_ended()
+
+    # -- after a reconnect ------------------------------------------------------------------------
+
+    def silent(self) -> Sequence[MarketId]:
+        """Return markets that the ticker channel has not spoken of since it was opened."""
+        lead = self.links[0] if self.links else None
+        if lead is None or lead.session is None or time.monotonic() < lead.opened_s + SETTLE_S:
+            return ()
+        return self.table.without_source()
+
+    def take_tops(self, tops: Sequence[TopOfBook]) -> None:
+        """Take REST answers for silent markets; they hold as long as the ticker connection."""
+        if self.links and (session := self.links[0].session) is not None:
+            self.table.refresh(tops, session, time.time_ns())
 
     # -- state -------------------------------------------------------------------------------------
 

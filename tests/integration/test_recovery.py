@@ -200,3 +200,21 @@ async def test_total_silence_ends_a_connection(sim: SimServer, redis_url: str) -
         await reader.until(lambda: feed.stats.losses == 1)
         assert "no frame of any kind" in feed.stats.last_loss
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+
+
+async def test_markets_that_stay_silent_after_a_reconnect_are_refreshed_over_rest(
+    sim: SimServer, redis_url: str
+) -> None:
+    """Tickers tell changes only: without REST a quiet market would be stale for ever."""
+    settings = settings_for(sim, redis_url, polymarket__enabled="false", kalshi__markets="")
+    async with reading(redis_url) as reader, running(settings):
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        await settle(sim, reader, sim.kalshi_tickers)  # nothing moves from here on
+        sim.faults.refuse_handshakes("kalshi", status=503, for_s=1.5)
+        sim.faults.close_sockets("kalshi")
+        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers), 5.0)
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers), 15.0)
+        for ticker in sim.kalshi_tickers:
+            newest = reader.prices[ticker][-1]
+            assert top_of(newest) == sim.world.market(ticker).top()
+        assert {reader.prices[t][-1]["source"] for t in sim.kalshi_tickers} == {"rest"}

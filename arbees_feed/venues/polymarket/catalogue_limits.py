@@ -20,6 +20,11 @@ def _path(path: str, requests_a_window: int) -> PathRate:
 PUBLIC = Rates(
     rate_per_s=8.0,
     burst=8.0,
-    paths=(_path("/markets", 300), _path("/events", 500), _path("/books", 500), _path("/book", 1500)),
+    paths=(
+        _path("/markets", 300),
+        _path("/events", 500),
+        _path("/books", 500),
+        _path("/book", 1500),
+    ),
 )
 """Of everybody; other paths are asked at a leisurely rate of our own."""
