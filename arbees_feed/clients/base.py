@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -26,10 +27,33 @@ class ClientOptions(msgspec.Struct, frozen=True):
     """How long a streamed price may be in doubt before it is told to be stale."""
 
 
+class Tasks:
+    """Owns the tasks behind a client's streams: none outlives the client."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._running:
+            task.cancel()
+        # They have been told to end; the group waits until they have.
+        await self._group.__aexit__(None, None, None)
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run *work* beside the caller."""
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+
 class BaseClient:
     """The part of a client that knows no venue."""
-
-    venue = ""
 
     def __init__(
         self,
@@ -39,27 +63,31 @@ class BaseClient:
         *,
         credentials: Credentials | None = None,
         sign: Sign | None = None,
+        trading: bool = False,
     ) -> None:
-        self._options = options
+        self.venue = spec.name
         self._spec = spec
+        self._options = options
         self._sign = sign
+        self._trading = trading
         self._line = Line(
             spec=spec,
             ws_urls=(ws_url,) if isinstance(ws_url, str) else tuple(ws_url),
             credentials=credentials,
             stale_grace_s=options.stale_grace_s,
-            markets_per_socket=spec.markets_per_socket,
         )
-        self._http: aiohttp.ClientSession | None = None
-        self._group: asyncio.TaskGroup | None = None
+        self._opened = AsyncExitStack()
+        self._session: aiohttp.ClientSession | None = None
         self._reads: Rest | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def __aenter__(self) -> Self:
-        """Open the client; it may be used until the block ends."""
-        self._http = aiohttp.ClientSession()
-        self._group = await _Streams().__aenter__()
-        self._reads = Rest(self._fetcher(), patience_s=self._options.patience_s)
+        """Open the client for the length of the block."""
+        async with AsyncExitStack() as opened:
+            self._session = await opened.enter_async_context(aiohttp.ClientSession())
+            self._tasks = await opened.enter_async_context(Tasks())
+            self._reads = self._new_reads()
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(
@@ -68,4 +96,58 @@ class BaseClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all streams and close all connections."""
+        """End the streams and close the connections."""
+        self._session = self._reads = None
+        await self._opened.aclose()
+
+    @overload
+    def stream_prices(self, market_ids: Sequence[str], *, on_price: None = None) -> PriceStream: ...
+
+    @overload
+    def stream_prices(
+        self, market_ids: Sequence[str], *, on_price: OnPrice
+    ) -> Coroutine[Any, Any, None]: ...
+
+    def stream_prices(
+        self, market_ids: Sequence[str], *, on_price: OnPrice | None = None
+    ) -> PriceStream | Coroutine[Any, Any, None]:
+        """Return the live prices of markets: iterate over them, or await their delivery.
+
+        `async for price in client.stream_prices(ids)`, or
+        `await client.stream_prices(ids, on_price=show)`, which ends when every market has, or when
+        it is cancelled. No REST request is made.
+
+        Raises:
+            NotFound: an id has not the form of this venue's ids.
+        """
+        stream = PriceStream(self._line, self._open_session, self._tasks.start, market_ids)
+        return stream if on_price is None else stream.deliver(on_price)
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError(f"use it as `async with {type(self).__name__}(…) as client`")
+        return self._session
+
+    @property
+    def _rest(self) -> Rest:
+        if self._reads is None:
+            raise RuntimeError(f"use it as `async with {type(self).__name__}(…) as client`")
+        return self._reads
+
+    def _new_fetcher(self) -> HttpFetcher:
+        return HttpFetcher(self._open_session, self._options.http, sign=self._sign)
+
+    def _new_reads(self) -> Rest:
+        return Rest(self._new_fetcher(), patience_s=self._options.patience_s)
+
+    def _check_form(self, market_id: str) -> MarketId:
+        if not self._spec.market_form.fullmatch(market_id):
+            raise NotFound(f"{market_id[:80]!r} is no market id of {self.venue}")
+        return MarketId(market_id)
+
+    def _check_trading(self) -> None:
+        if not self._trading:
+            raise TradingDisabled(
+                f"trading is off: make the client with {type(self).__name__}(…, trading=True)"
+            )

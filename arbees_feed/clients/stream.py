@@ -12,9 +12,11 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -45,7 +47,10 @@ class Line(msgspec.Struct, frozen=True):
     ws_urls: Sequence[str]
     credentials: Credentials | None
     stale_grace_s: float
-    markets_per_socket: int
+
+
+Start = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+"""(work, name) -> the task that does it, owned by the client."""
 
 
 class Mailbox:
@@ -125,13 +130,13 @@ class PriceStream:
         self,
         line: Line,
         http: aiohttp.ClientSession,
-        group: asyncio.TaskGroup,
+        start: Start,
         market_ids: Sequence[str],
     ) -> None:
         self.market_ids = _checked(line.spec, market_ids)
         self._line = line
         self._http = http
-        self._group = group
+        self._start = start
         self._mailbox = Mailbox()
         self._urls = Rotation(line.ws_urls)
         self._seq: dict[MarketId, int] = {}
@@ -145,7 +150,7 @@ class PriceStream:
     async def __aiter__(self) -> AsyncGenerator[MarketPrice, None]:
         feed = self._new_feed()
         feed.want(self.market_ids)
-        task = self._group.create_task(self._keep_running(feed), name=feed.name)
+        task = self._start(self._keep_running(feed), feed.name)
         task.add_done_callback(lambda _: self._mailbox.close())
         following = set(self.market_ids)
         try:
@@ -160,7 +165,7 @@ class PriceStream:
 
     async def deliver(self, on_price: OnPrice) -> None:
         """Call *on_price* (and await what it returns) for each price, until cancelled."""
-        async with aclosing(aiter(self)) as prices:  # type: ignore[type-var]
+        async with aclosing(self.__aiter__()) as prices:
             async for price in prices:
                 waiting = on_price(price)
                 if inspect.isawaitable(waiting):
@@ -180,7 +185,7 @@ class PriceStream:
             on_refused=lambda event, link: feed.refused(event, link),
         )
         # The lifecycle tells of markets that end.
-        carriage = Carriage(DecoderOptions(lifecycle=True), line.markets_per_socket)
+        carriage = Carriage(DecoderOptions(lifecycle=True), line.spec.markets_per_socket)
         feed = VenueFeed(line.spec, carriage, table, self._dial, self._keep_running)
         return feed
 

@@ -6,20 +6,20 @@ restart by the supervisor goes on where it stopped.
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
 from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Catalogue, Found
+from arbees_feed.enrich.allowance import learn_rates
 from arbees_feed.enrich.crawl import Crawling, Fetcher
+from arbees_feed.enrich.leaving import Leaving, shorten
+from arbees_feed.enrich.progress import EnrichStats, Progress
 from arbees_feed.enrich.timing import REAL_TIME, Timing
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
-
-T = TypeVar("T")
 
 # What a server answers to a request that it may well accept later.
 _PASSING = frozenset({0, 408, 425, 429})
@@ -32,31 +32,20 @@ class EnrichOptions(msgspec.Struct, frozen=True):
     start_delay_s: float = 5.0
     """Begin without a first price after so long."""
     refresh_s: float = 300.0
-    """From the end of one listing to the start of the next."""
+    """From the end of one listing to the start of the next, which is of changes only."""
+    full_s: float = 3600.0
+    """From one full listing to the next: what changes alone would miss is found then."""
     lookup_every_s: float = 5.0
     lookups_a_round: int = 500
     ask_again_s: float = 600.0
     """Ask again for a market that the venue did not know."""
     overlap_s: int = 120
     """Ask for changes from so long before the last listing: answers may be cached, clocks off."""
+    forget_after_s: float = 600.0
+    """Metadata of a market that has ended goes after so long."""
+    removals_a_round: int = 500
     announced_kept: int = 10_000
     unknown_kept: int = 100_000
-
-
-class EnrichStats(msgspec.Struct):
-    """How far enrichment has got; plain numbers, read by metrics and logs."""
-
-    listings_done: int = 0
-    requests: int = 0
-    """Requests of the listing that is under way or was last."""
-    markets_found: int = 0
-    lookups: int = 0
-    lookups_dropped: int = 0
-    """Markets whose lookup was given up because too many were waiting."""
-    announced_dropped: int = 0
-    last_listing_s: float = 0.0
-    """How long the last listing took."""
-    last_done_unix_s: float = 0.0
 
 
 class Enricher:
@@ -74,6 +63,8 @@ class Enricher:
         *,
         first_price: Callable[[], Awaitable[object]],
         unknown: Callable[[], Sequence[MarketId]],
+        venue: str = "",
+        on_rates: Callable[[Rates], None] = lambda _: None,
         options: EnrichOptions = EnrichOptions(),  # noqa: B008 (frozen)
         timing: Timing = REAL_TIME,
     ) -> None:
@@ -81,9 +72,12 @@ class Enricher:
 
         `first_price` returns once a price was published. `unknown` returns markets that the
         stream has shown since it was last called; what it returned is remembered here, and
-        markets that have metadata are left out.
+        markets that have metadata are left out. `on_rates` is told once how fast the venue may
+        be asked.
         """
         self.stats = EnrichStats()
+        self._venue = venue
+        self._on_rates = on_rates
         self._catalogue = catalogue
         self._fetcher = fetcher
         self._writer = writer
@@ -100,9 +94,14 @@ class Enricher:
         self._found: dict[MarketId, None] = {}
         self._unwritten = Found()
         self._listing: Crawling | None = None
-        self._listing_started = (0.0, 0.0)
+        self._listing_started_unix_s = 0.0
         self._since_s: int | None = None
         self._due_s = float("-inf")
+        self._full_due_s = float("-inf")
+        self._progress = Progress(venue, self.stats)
+        self._leaving = Leaving(options.unknown_kept)
+        # Left by a former run: they go unless the venue still knows them (bounded).
+        self._doubtful: set[MarketId] = set()
 
     async def run(self) -> None:
         """List, then keep up with changes, until cancelled.
@@ -114,6 +113,7 @@ class Enricher:
         await self._wait_for_first_price()
         while True:
             await self._write_announced()
+            await self._remove_due()
             if self._timing.monotonic() >= self._due_s:
                 await self._list()
             await self._look_up_unknown()
@@ -129,13 +129,22 @@ class Enricher:
         self._found.clear()
         self._listing = None
         self._since_s = None
-        self._due_s = float("-inf")
+        self._due_s = self._full_due_s = float("-inf")
+        self._wake.set()
+
+    def remove(self, markets: Iterable[MarketId]) -> None:
+        """Take all metadata of these markets out of Redis soon: they are gone for good."""
+        given_up = set(markets)
+        for known in (self._announced, self._shown, self._asked_s, self._found):
+            for market in given_up & known.keys():
+                del known[market]
+        self._leaving.give_up(given_up, self._timing.monotonic())
         self._wake.set()
 
     def announce(self, markets: Sequence[MarketMeta]) -> None:
         """Take metadata from the stream; it is written unless more is known already."""
         self._announced.update((meta.market_id, meta) for meta in markets)
-        self.stats.announced_dropped += _shorten(self._announced, self._options.announced_kept)
+        self.stats.announced_dropped += shorten(self._announced, self._options.announced_kept)
         self._wake.set()
 
     async def _wait_for_first_price(self) -> None:
@@ -144,6 +153,7 @@ class Enricher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.start_delay_s):
                     await self._first_price()
+            await learn_rates(self._catalogue, self._fetcher, self._on_rates)
             self._begun = True
 
     async def _write_announced(self) -> None:
@@ -155,10 +165,7 @@ class Enricher:
 
     async def _list(self) -> None:
         """Finish the listing that is under way, or make a new one."""
-        if self._listing is None:
-            self._listing_started = (self._timing.now(), self._timing.monotonic())
-            self._listing = Crawling(self._catalogue.listing(self._since_s))
-        listing = self._listing
+        listing = self._listing or await self._begin_listing()
         try:
             await self._write_findings(listing)
         except (ProtocolViolation, RequestFailed) as exc:
@@ -166,26 +173,51 @@ class Enricher:
                 self._listing = None
             raise
         if self._listing is listing:
-            self._finish_listing()
+            await self._finish_listing()
 
-    def _finish_listing(self) -> None:
-        started_unix_s, started_s = self._listing_started
+    async def _begin_listing(self) -> Crawling:
+        now_s = self._timing.monotonic()
+        if now_s >= self._full_due_s:
+            self._since_s = None
+        expected = 0
+        if self._since_s is None and self._venue:
+            expected = await self._writer.count(self._venue)
+        self._listing_started_unix_s = self._timing.now()
+        self._progress.begin(now_s, expected)
+        self._listing = listing = Crawling(self._catalogue.listing(self._since_s))
+        return listing
+
+    async def _finish_listing(self) -> None:
         done_s = self._timing.monotonic()
         self._listing = None
-        self._since_s = int(started_unix_s) - self._options.overlap_s
+        if self._since_s is None:
+            self._full_due_s = done_s + self._options.full_s
+            await self._doubt_strangers()
+        self._since_s = int(self._listing_started_unix_s) - self._options.overlap_s
         self._due_s = done_s + self._options.refresh_s
         self.stats.listings_done += 1
-        self.stats.last_listing_s = done_s - started_s
         self.stats.last_done_unix_s = self._timing.now()
+        self._progress.done(done_s)
+
+    async def _doubt_strangers(self) -> None:
+        """Have a look at what a former run left and the venue does not list any more."""
+        if not self._venue:
+            return
+        async for name in self._writer.strangers(self._venue):
+            if len(self._doubtful) >= self._options.unknown_kept:
+                return
+            market = MarketId(name)
+            self._doubtful.add(market)
+            self._shown[market] = None
 
     async def _write_findings(self, listing: Crawling) -> None:
         """Write all that the crawl finds; a finding that could not be written is kept."""
         await self._write_unwritten()
         async with contextlib.aclosing(listing.findings(self._fetcher)) as findings:
             async for found in findings:
-                self.stats.requests = listing.requests
-                self.stats.markets_found += len(found.markets)
-                self._unwritten = found
+                now_s = self._timing.monotonic()
+                self._progress.found(len(found.markets), listing.requests, now_s)
+                self._unwritten = self._living(found)
                 await self._write_unwritten()
                 if self._listing is not listing:
                     return
@@ -193,6 +225,20 @@ class Enricher:
     async def _write_unwritten(self) -> None:
         await self._writer.write(self._unwritten)
         self._unwritten = Found()
+
+    def _living(self, found: Found) -> Found:
+        due_s = self._timing.monotonic() + self._options.forget_after_s
+        living = self._leaving.living(found, due_s)
+        self.stats.leaving = len(self._leaving)
+        return living
+
+    async def _remove_due(self) -> None:
+        markets = self._leaving.due(self._timing.monotonic(), self._options.removals_a_round)
+        if not markets:
+            return
+        await self._writer.remove(markets, self._venue)
+        self._leaving.left(markets)
+        self.stats.leaving = len(self._leaving)
 
     async def _look_up_unknown(self) -> None:
         self._note_shown()
@@ -204,7 +250,7 @@ class Enricher:
         try:
             async with contextlib.aclosing(lookup.findings(self._fetcher)) as findings:
                 async for found in findings:
-                    await self._writer.write(found)
+                    await self._writer.write(self._living(found))
         except (RequestFailed, RedisUnavailable):
             self._shown = dict.fromkeys(markets) | self._shown
             raise
@@ -212,13 +258,15 @@ class Enricher:
             # An answer that cannot be read now will not be readable in a second.
             self._note_asked(markets)
             raise
+        finally:
+            self.stats.requests_total += lookup.requests
         self._note_asked(markets)
 
     def _note_shown(self) -> None:
         for market in self._unknown():
             if not self._writer.knows(market) and market not in self._asked_s:
                 self._shown[market] = None
-        self.stats.lookups_dropped += _shorten(self._shown, self._options.unknown_kept)
+        self.stats.lookups_dropped += shorten(self._shown, self._options.unknown_kept)
 
     def _take_due(self) -> Sequence[MarketId]:
         """Take a round of markets to ask for: those asked for long ago, then new ones."""
@@ -239,18 +287,13 @@ class Enricher:
         for market in markets:
             if self._writer.knows(market):
                 self._found[market] = None
+            elif market in self._doubtful:
+                self._leaving.give_up([market], now_s)
             else:
                 self._asked_s[market] = now_s
-        _shorten(self._found, self._options.unknown_kept)
-        self.stats.lookups_dropped += _shorten(self._asked_s, self._options.unknown_kept)
-
-
-def _shorten(markets: dict[MarketId, T], kept: int) -> int:
-    """Forget the oldest beyond *kept*; return how many."""
-    surplus = max(0, len(markets) - kept)
-    for market in list(itertools.islice(markets, surplus)):
-        del markets[market]
-    return surplus
+        self._doubtful.difference_update(markets)
+        shorten(self._found, self._options.unknown_kept)
+        self.stats.lookups_dropped += shorten(self._asked_s, self._options.unknown_kept)
 
 
 def _can_go_on(exc: ProtocolViolation | RequestFailed) -> bool:

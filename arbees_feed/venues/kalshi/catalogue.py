@@ -140,9 +140,7 @@ class KalshiCatalogue:
         # A 404 then means that what the user named is not there; nothing else is lost by it.
         named = not with_events
         url = f"{self._base}/markets"
-        walk = PageWalk(
-            _BY_MARKET, url, "markets", params, self.stats, may_be_missing=named
-        )
+        walk = PageWalk(_BY_MARKET, url, "markets", params, self.stats, may_be_missing=named)
         while (request := walk.request()) is not None:
             records = walk.accept((yield request))
             for some in chunks(records, MARKETS_A_FINDING):

@@ -1,0 +1,27 @@
+"""How fast this account may ask, as the venue tells it: worth knowing, never worth failing for."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+import structlog
+
+from arbees_feed.core.ratelimit import Rates
+from arbees_feed.core.venue import Catalogue
+from arbees_feed.enrich.crawl import Fetcher, crawl
+from arbees_feed.errors import FeedError
+
+_log = structlog.get_logger("arbees_feed.enrich")
+
+
+async def learn_rates(
+    catalogue: Catalogue, fetcher: Fetcher, apply: Callable[[Rates], None]
+) -> None:
+    """Ask once; whatever goes wrong, the documented rates hold."""
+    try:
+        async with aclosing(crawl(catalogue.allowance(), fetcher)) as findings:
+            async for found in findings:
+                if found.rates is not None:
+                    apply(found.rates)
+                    _log.info("rate limit told by the venue", rate_per_s=found.rates.rate_per_s)
+    except FeedError as exc:
+        _log.info("rate limit not told; the documented one holds", error=str(exc))
