@@ -17,7 +17,7 @@ from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Catalogue, Selection
 from arbees_feed.core.wire import Names
-from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.discovery import Universe, UniverseOptions
 from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
@@ -135,7 +135,7 @@ class Venue:
             selection,
             want=self._want,
             gone=self.feed.drop,
-            refresh_s=settings.enrich.discovery_s,
+            options=UniverseOptions(refresh_s=settings.enrich.discovery_s),
         )
 
     def _new_enricher(self, catalogue: Catalogue, settings: Settings) -> Enricher | None:

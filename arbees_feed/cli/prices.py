@@ -131,6 +131,7 @@ class Prices:
                 if not wanted:
                     everything = self._names.prefix.translate(_GLOB) + "market:*:price"
                     await pubsub.psubscribe(everything)
+                _end_if_cancelled()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._listen(pubsub, max(2, 1 + len(wanted)), confirmed))
                     group.create_task(self._join(confirmed))
@@ -241,3 +242,15 @@ def _translated() -> Iterator[None]:
         yield
     except (RedisError, OSError) as exc:
         raise RedisUnavailable(redact_text(str(exc)) or type(exc).__name__) from exc
+    _end_if_cancelled()
+
+
+def _end_if_cancelled() -> None:
+    """Make good a cancellation that was swallowed.
+
+    redis-py sends under `asyncio.wait_for`, which in Python 3.11 forgets a cancellation that comes
+    while what it waits for is just done (https://github.com/python/cpython/issues/86296).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -13,6 +13,7 @@ from arbees_feed.clients.errors import NotFound, TradingDisabled
 from arbees_feed.clients.rest import Rest
 from arbees_feed.clients.stream import Line, OnPrice, PriceStream
 from arbees_feed.core.model import MarketId
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Credentials, VenueSpec
 from arbees_feed.transport.http import HttpFetcher, HttpOptions, Sign
 
@@ -20,9 +21,12 @@ from arbees_feed.transport.http import HttpFetcher, HttpOptions, Sign
 class ClientOptions(msgspec.Struct, frozen=True):
     """How a client behaves; durations in seconds."""
 
-    http: HttpOptions = HttpOptions()
+    timeout_s: float = 30.0
+    """Of one request."""
     patience_s: float = 10.0
     """How long reads wait for a server that says when to come again (429, `Retry-After`)."""
+    rates: Rates | None = None
+    """How fast to read; None: what the venue documents for everybody."""
     stale_grace_s: float = 1.0
     """How long a streamed price may be in doubt before it is told to be stale."""
 
@@ -61,6 +65,7 @@ class BaseClient:
         ws_url: str | Sequence[str],
         options: ClientOptions,
         *,
+        rates: Rates,
         credentials: Credentials | None = None,
         sign: Sign | None = None,
         trading: bool = False,
@@ -68,6 +73,7 @@ class BaseClient:
         self.venue = spec.name
         self._spec = spec
         self._options = options
+        self._rates = options.rates or rates
         self._sign = sign
         self._trading = trading
         self._line = Line(
@@ -135,11 +141,13 @@ class BaseClient:
             raise RuntimeError(f"use it as `async with {type(self).__name__}(…) as client`")
         return self._reads
 
-    def _new_fetcher(self) -> HttpFetcher:
-        return HttpFetcher(self._open_session, self._options.http, sign=self._sign)
-
     def _new_reads(self) -> Rest:
-        return Rest(self._new_fetcher(), patience_s=self._options.patience_s)
+        patience_s = self._options.patience_s
+        options = HttpOptions(
+            timeout_s=self._options.timeout_s, rates=self._rates, longest_wait_s=patience_s
+        )
+        fetcher = HttpFetcher(self._open_session, options, sign=self._sign)
+        return Rest(fetcher, patience_s=patience_s)
 
     def _check_form(self, market_id: str) -> MarketId:
         if not self._spec.market_form.fullmatch(market_id):

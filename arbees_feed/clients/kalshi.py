@@ -89,9 +89,7 @@ class KalshiClient(BaseClient):
         options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
     ) -> None:
         sign = None if credentials is None else self._sign_request
-        super().__init__(
-            SPEC, ws_url, options, credentials=credentials, sign=sign, trading=trading
-        )
+        super().__init__(SPEC, ws_url, options, credentials=credentials, sign=sign, trading=trading)
         self._credentials = credentials
         self._base = rest_url.rstrip("/")
         self._catalogue = KalshiCatalogue({"rest": rest_url})
@@ -284,12 +282,11 @@ class KalshiClient(BaseClient):
 
             # Orders do not wait behind pages of markets.
             self._desk = KalshiDesk(self._new_fetcher(), self._rest, self._base, self.stats)
+            self._opened.callback(self._close_desk)
         return self._desk
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        """End the streams and close the connections."""
+    def _close_desk(self) -> None:
         self._desk = None
-        await super().__aexit__(None, None, None)
 
     def _sign_request(self, method: str, path: str) -> Mapping[str, str]:
         return signed_headers(self._credentials, path, time.time_ns() // 1_000_000, method)

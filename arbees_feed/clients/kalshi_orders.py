@@ -1,11 +1,11 @@
 """Orders at Kalshi: sent once, and looked up when their answer is lost.
 
-What is known of the venue (documents of October 2026, generated client 3.34): `client_order_id` is
-unique among an account's live and recent orders, and a second order with the same one is refused
-(409). No call finds an order by it, but every record of `GET /portfolio/orders` carries it. So a
-lost answer (timeout, broken connection, 5xx, a body that is no answer) is looked up there, by market
-and time, a few times, because records appear "a short delay" after the order. An order that isn't
-there may still be on its way: that is said, and nothing is sent again.
+What is known of the venue (documents and generated client 3.34, October 2026): `client_order_id`
+deduplicates, is unique among live and recent orders, and 409 is a documented answer. No call finds
+an order by it, but every record of `GET /portfolio/orders` carries it. So after a lost answer
+(timeout, broken connection, 5xx, a body that is no answer) the order is looked up there, by market
+and time; a few times, because records may appear a little after the order. One that isn't there may
+still be on its way: that is said, and nothing is sent again.
 """
 
 import asyncio
@@ -123,7 +123,9 @@ class KalshiDesk:
         bands = await self._fetch_grid(order.market_id)
         if not any(band.has(yes_price) for band in bands):
             steps = ", ".join(f"{b.start} to {b.end} by {b.step}" for b in bands)
-            raise OrderInvalid(f"YES price {yes_price} is off the grid of {order.market_id}: {steps}")
+            raise OrderInvalid(
+                f"YES price {yes_price} is off the grid of {order.market_id}: {steps}"
+            )
 
     async def _fetch_grid(self, market: str) -> tuple[Band, ...]:
         url = f"{self._base}/markets/{market}"

@@ -181,3 +181,13 @@ class CancelResult(msgspec.Struct, frozen=True):
 
     order_id: str
     canceled: Decimal | None
+
+
+class PolymarketAccount(msgspec.Struct, frozen=True):
+    """The private key that signs orders, and the wallet they are for; prints neither."""
+
+    private_key: str
+    wallet: str | None = None
+
+    def __repr__(self) -> str:
+        return "PolymarketAccount(***)"

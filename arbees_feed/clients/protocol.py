@@ -58,7 +58,7 @@ class VenueClient(Protocol):
         """Return a market, whatever its state; NotFound if there is none."""
 
     async def get_orderbook(self, market_id: str, depth: int | None = None) -> OrderBookView:
-        """Return the best *depth* levels of both sides (None: all); NotFound if there is no book."""
+        """Return the best *depth* levels of both sides, None for all; NotFound without a book."""
 
     def get_trades(
         self, market_id: str, *, since: datetime | None = None, until: datetime | None = None

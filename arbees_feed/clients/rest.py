@@ -52,9 +52,7 @@ class Rest:
                     raise
             await self._sleep(wait_s)
 
-    async def answer(
-        self, request: Request, decoder: msgspec.json.Decoder[T], missing: str
-    ) -> T:
+    async def answer(self, request: Request, decoder: msgspec.json.Decoder[T], missing: str) -> T:
         """Return the decoded answer.
 
         Raises:

@@ -24,13 +24,13 @@ from yarl import URL
 
 from arbees_feed.clients.errors import NotFound
 from arbees_feed.core.book import OrderBook
-from arbees_feed.core.events import Trade
+from arbees_feed.core.events import Refused, Trade
 from arbees_feed.core.model import MarketId, Quote, Status
 from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Credentials, DecoderOptions, VenueSpec
 from arbees_feed.core.wire import MarketPrice, price_of
 from arbees_feed.errors import FatalError, FeedError
-from arbees_feed.feed.market import MarketsConfig, Outlet
+from arbees_feed.feed.market import Link, MarketsConfig, Outlet
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import Carriage, Runnable, VenueFeed
 from arbees_feed.feed.session import Connection
@@ -178,11 +178,15 @@ class PriceStream:
 
     def _new_feed(self) -> VenueFeed:
         line = self._line
+
+        def on_refused(event: Refused, link: Link) -> None:
+            feed.refused(event, link)
+
         table = MarketTable(
             self._mailbox.slot,
             MarketsConfig(stale_grace_s=line.stale_grace_s),
             monotonic=time.monotonic,
-            on_refused=lambda event, link: feed.refused(event, link),
+            on_refused=on_refused,
         )
         # The lifecycle tells of markets that end.
         carriage = Carriage(DecoderOptions(lifecycle=True), line.spec.markets_per_socket)

@@ -51,8 +51,9 @@ class TokenBucket:
 
     def pause(self, until_s: float) -> None:
         """Give out nothing before *until_s*, and no burst then."""
-        self._filled_s = max(self._filled_s, until_s)
-        self._tokens = min(self._tokens, 0.0)
+        if until_s > self._filled_s:
+            self._filled_s = until_s
+            self._tokens = min(self._tokens, 0.0)
 
 
 SLOWEST = 1 / 32

@@ -13,15 +13,23 @@ from arbees_feed.errors import FeedError
 _log = structlog.get_logger("arbees_feed.enrich")
 
 
-async def learn_rates(
-    catalogue: Catalogue, fetcher: Fetcher, apply: Callable[[Rates], None]
-) -> None:
-    """Ask once; whatever goes wrong, the documented rates hold."""
-    try:
-        async with aclosing(crawl(catalogue.allowance(), fetcher)) as findings:
-            async for found in findings:
-                if found.rates is not None:
-                    apply(found.rates)
-                    _log.info("rate limit told by the venue", rate_per_s=found.rates.rate_per_s)
-    except FeedError as exc:
-        _log.info("rate limit not told; the documented one holds", error=str(exc))
+class Allowance:
+    """Asks once at the start, and ends; a service."""
+
+    def __init__(
+        self, catalogue: Catalogue, fetcher: Fetcher, apply: Callable[[Rates], None]
+    ) -> None:
+        self._catalogue = catalogue
+        self._fetcher = fetcher
+        self._apply = apply
+
+    async def run(self) -> None:
+        """Ask; whatever goes wrong, the documented rates hold."""
+        try:
+            async with aclosing(crawl(self._catalogue.allowance(), self._fetcher)) as findings:
+                async for found in findings:
+                    if found.rates is not None:
+                        self._apply(found.rates)
+                        _log.info("rate limit told by the venue", per_s=found.rates.rate_per_s)
+        except FeedError as exc:
+            _log.info("rate limit not told: the documented one holds", error=str(exc))

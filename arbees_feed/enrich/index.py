@@ -1,8 +1,8 @@
 """The index by which titles are searched: which commands keep it (search.py reads it).
 
-For each venue: a set of market ids for each word, the words in order of the alphabet (for prefixes),
-and all markets by volume (for ranking). Sets rather than one sorted set of `word\\0id`: the server
-intersects them, starting with the smallest, and a rare word costs a compact listpack only.
+For each venue: a set of market ids for each word, the words in order of the alphabet (for
+prefixes), and all markets by volume (for ranking). Sets rather than one sorted set of pairs: the
+server intersects them, starting with the smallest, and a rare word costs a compact listpack only.
 """
 
 from collections import defaultdict

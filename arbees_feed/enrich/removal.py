@@ -1,4 +1,4 @@
-"""Taking markets out of Redis: hash, place in the event, words, rank; then what that leaves empty."""
+"""Taking markets out of Redis: hash, place in the event, words, rank; then what is left empty."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,8 +27,7 @@ class Remover:
         for market, old in stored.items():
             if old.event_id:
                 pipeline.srem(self._names.event_markets(old.event_id), market)
-        entries = [Entry(market, old.words) for market, old in stored.items()]
-        self._index.remove(pipeline, venue, entries)
+        self._index.remove(pipeline, venue, [Entry(m, old.words) for m, old in stored.items()])
         await execute(pipeline, self._timeout_s)
         gone = await self.tidy(stored.values(), venue)
         # The hashes last: they are what a second attempt would read.

@@ -11,9 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from arbees_feed.core.model import MarketId, MarketMeta
-from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Catalogue, Found
-from arbees_feed.enrich.allowance import learn_rates
 from arbees_feed.enrich.crawl import Crawling, Fetcher
 from arbees_feed.enrich.leaving import Leaving, shorten
 from arbees_feed.enrich.progress import EnrichStats, Progress
@@ -44,6 +42,8 @@ class EnrichOptions(msgspec.Struct, frozen=True):
     forget_after_s: float = 600.0
     """Metadata of a market that has ended goes after so long."""
     removals_a_round: int = 500
+    recheck_after_s: float = 60.0
+    """REST lags behind the stream: what it says of an end is asked for after so long."""
     announced_kept: int = 10_000
     unknown_kept: int = 100_000
 
@@ -63,8 +63,6 @@ class Enricher:
         *,
         first_price: Callable[[], Awaitable[object]],
         unknown: Callable[[], Sequence[MarketId]],
-        venue: str = "",
-        on_rates: Callable[[Rates], None] = lambda _: None,
         options: EnrichOptions = EnrichOptions(),  # noqa: B008 (frozen)
         timing: Timing = REAL_TIME,
     ) -> None:
@@ -72,12 +70,9 @@ class Enricher:
 
         `first_price` returns once a price was published. `unknown` returns markets that the
         stream has shown since it was last called; what it returned is remembered here, and
-        markets that have metadata are left out. `on_rates` is told once how fast the venue may
-        be asked.
+        markets that have metadata are left out.
         """
         self.stats = EnrichStats()
-        self._venue = venue
-        self._on_rates = on_rates
         self._catalogue = catalogue
         self._fetcher = fetcher
         self._writer = writer
@@ -92,13 +87,14 @@ class Enricher:
         self._shown: dict[MarketId, None] = {}
         self._asked_s: dict[MarketId, float] = {}
         self._found: dict[MarketId, None] = {}
+        self._recheck_s: dict[MarketId, float] = {}
         self._unwritten = Found()
         self._listing: Crawling | None = None
         self._listing_started_unix_s = 0.0
         self._since_s: int | None = None
         self._due_s = float("-inf")
         self._full_due_s = float("-inf")
-        self._progress = Progress(venue, self.stats)
+        self._progress = Progress(writer.venue, self.stats)
         self._leaving = Leaving(options.unknown_kept)
         # Left by a former run: they go unless the venue still knows them (bounded).
         self._doubtful: set[MarketId] = set()
@@ -135,11 +131,20 @@ class Enricher:
     def remove(self, markets: Iterable[MarketId]) -> None:
         """Take all metadata of these markets out of Redis soon: they are gone for good."""
         given_up = set(markets)
-        for known in (self._announced, self._shown, self._asked_s, self._found):
+        for known in (
+            self._announced, self._shown, self._asked_s, self._found, self._recheck_s
+        ):  # fmt: skip
             for market in given_up & known.keys():
                 del known[market]
         self._leaving.give_up(given_up, self._timing.monotonic())
         self._wake.set()
+
+    def recheck(self, markets: Iterable[MarketId]) -> None:
+        """Look these up again in a while, known or not: they have ended, and how is of interest."""
+        due_s = self._timing.monotonic() + self._options.recheck_after_s
+        for market in markets:
+            self._recheck_s.setdefault(market, due_s)
+        self.stats.lookups_dropped += shorten(self._recheck_s, self._options.unknown_kept)
 
     def announce(self, markets: Sequence[MarketMeta]) -> None:
         """Take metadata from the stream; it is written unless more is known already."""
@@ -153,7 +158,6 @@ class Enricher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.start_delay_s):
                     await self._first_price()
-            await learn_rates(self._catalogue, self._fetcher, self._on_rates)
             self._begun = True
 
     async def _write_announced(self) -> None:
@@ -180,8 +184,8 @@ class Enricher:
         if now_s >= self._full_due_s:
             self._since_s = None
         expected = 0
-        if self._since_s is None and self._venue:
-            expected = await self._writer.count(self._venue)
+        if self._since_s is None and self._writer.venue:
+            expected = await self._writer.count()
         self._listing_started_unix_s = self._timing.now()
         self._progress.begin(now_s, expected)
         self._listing = listing = Crawling(self._catalogue.listing(self._since_s))
@@ -201,9 +205,9 @@ class Enricher:
 
     async def _doubt_strangers(self) -> None:
         """Have a look at what a former run left and the venue does not list any more."""
-        if not self._venue:
+        if not self._writer.venue:
             return
-        async for name in self._writer.strangers(self._venue):
+        async for name in self._writer.strangers():
             if len(self._doubtful) >= self._options.unknown_kept:
                 return
             market = MarketId(name)
@@ -236,7 +240,7 @@ class Enricher:
         markets = self._leaving.due(self._timing.monotonic(), self._options.removals_a_round)
         if not markets:
             return
-        await self._writer.remove(markets, self._venue)
+        await self._writer.remove(markets)
         self._leaving.left(markets)
         self.stats.leaving = len(self._leaving)
 
@@ -269,9 +273,14 @@ class Enricher:
         self.stats.lookups_dropped += shorten(self._shown, self._options.unknown_kept)
 
     def _take_due(self) -> Sequence[MarketId]:
-        """Take a round of markets to ask for: those asked for long ago, then new ones."""
-        not_since_s = self._timing.monotonic() - self._options.ask_again_s
+        """Take a round of markets to ask for: to be checked, asked for long ago, then new."""
+        now_s = self._timing.monotonic()
+        not_since_s = now_s - self._options.ask_again_s
         markets: list[MarketId] = []
+        for market, due_s in list(self._recheck_s.items())[: self._options.lookups_a_round]:
+            if due_s <= now_s:
+                del self._recheck_s[market]
+                markets.append(market)
         for source in (self._asked_s, self._shown):
             while source and len(markets) < self._options.lookups_a_round:
                 market = next(iter(source))

@@ -20,8 +20,11 @@ INDEXED = (
 """The fields of a market's hash that are searched, besides its id."""
 
 STOP_WORDS = frozenset(
-    "a an and at be by for from in is it of on or the this to will with yes no".split()
-)
+    (
+        "a", "an", "and", "at", "be", "by", "for", "from", "in", "is", "it", "no", "of", "on",
+        "or", "the", "this", "to", "will", "with", "yes",
+    )
+)  # fmt: skip
 LONGEST_WORD = 32
 MOST_WORDS = 64
 _LONGEST_NUMBER = 12

@@ -25,6 +25,8 @@ from arbees_feed.enrich.stored import Pipeline, Redis, Stored, execute, stored_o
 from arbees_feed.enrich.words import market_words
 from arbees_feed.errors import RedisUnavailable
 
+__all__ = ["RECORDS_A_PIPELINE", "MetadataWriter", "Redis", "WriterStats"]
+
 RECORDS_A_PIPELINE = 25
 """Each takes some three commands and its share of the words': packing them is milliseconds of the
 loop that carries the prices."""
@@ -68,11 +70,14 @@ class MetadataWriter:
         redis: Redis,
         names: Names,
         *,
+        venue: str = "",
         written: Written | None = None,
         timeout_s: float = 10.0,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """Be ready to write; *venue* is whose markets `remove`, `count` and `strangers` mean."""
         self.stats = WriterStats()
+        self.venue = venue
         self._redis = redis
         self._names = names
         self._written = written or Written()
@@ -116,14 +121,14 @@ class MetadataWriter:
         await self._write_markets(first, ())
         self.stats.markets_written += len(first)
 
-    async def remove(self, markets: Sequence[str], venue: str) -> None:
+    async def remove(self, markets: Sequence[str]) -> None:
         """Take away all metadata of *markets*, and of events that have no other.
 
         Raises:
             RedisUnavailable: something may be left; try again.
         """
         for some in chunks(markets, RECORDS_A_PIPELINE):
-            events = await self._remover.remove(some, venue)
+            events = await self._remover.remove(some, self.venue)
             for market in some:
                 self._written.drop(market)
             for event in events:
@@ -133,16 +138,16 @@ class MetadataWriter:
             # Others are waiting: each chunk was milliseconds of this loop.
             await asyncio.sleep(0)
 
-    async def count(self, venue: str) -> int:
-        """Return how many markets of *venue* have metadata, whoever wrote it."""
+    async def count(self) -> int:
+        """Return how many markets of the venue have metadata, whoever wrote it."""
         try:
-            return int(await self._redis.zcard(self._names.volume(venue)))
+            return int(await self._redis.zcard(self._names.volume(self.venue)))
         except RedisError as exc:
             raise RedisUnavailable(f"redis: {exc}") from exc
 
-    async def strangers(self, venue: str) -> AsyncIterator[str]:
-        """Yield markets of *venue* with metadata that this process has not written."""
-        key = self._names.volume(venue)
+    async def strangers(self) -> AsyncIterator[str]:
+        """Yield markets of the venue with metadata that this process has not written."""
+        key = self._names.volume(self.venue)
         try:
             async for member, _ in self._redis.zscan_iter(key, count=_AT_ONCE):
                 if not self.knows(market := text(member)):

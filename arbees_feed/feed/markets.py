@@ -220,6 +220,7 @@ class MarketTable:
         market = self._markets.get(event.market)
         if market is None and event.phase == "closed":
             self.ended.append(event.market)  # asked for, perhaps, but never heard of
+            self._bury(event.market)
         if market is None or market.phase == event.phase:
             return None
         market.phase = event.phase
@@ -305,9 +306,12 @@ class MarketTable:
             return
         self._showcase.forget(market)
         if market.phase == "closed":
-            self._tombstones[market_id] = None
-            if len(self._tombstones) > TOMBSTONES:
-                del self._tombstones[next(iter(self._tombstones))]
+            self._bury(market_id)
+
+    def _bury(self, market_id: MarketId) -> None:
+        self._tombstones[market_id] = None
+        if len(self._tombstones) > TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
 
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""

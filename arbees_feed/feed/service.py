@@ -220,13 +220,10 @@ class VenueFeed:
             self._remove_ended()
 
     def _remove_ended(self) -> None:
+        """Unsubscribe and forget markets that have ended."""
         table = self.table
-        if table.ended:
-            ended, table.ended = table.ended, []
-            for link in self.links:
-                link.remove(ended)
-
-    def _end(self, table: MarketTable) -> None:
+        if not table.ended:
+            return
         ended, table.ended = table.ended, []
         for link in self.links:
             link.remove(ended)

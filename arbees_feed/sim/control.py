@@ -193,6 +193,10 @@ class Faults:
         fault = RestFault(venue, prefix, count, status=status, body=HTML, content_type="text/html")
         self._state.rest.append(fault)
 
+    def lose_answers(self, venue: Venue, *, prefix: str = "/", count: int = 1) -> None:
+        """Carry requests out, and cut their connections before they are answered."""
+        self._state.rest.append(RestFault(venue, prefix, count, lost=True))
+
     def clear(self) -> None:
         """End every fault, except that closed sockets stay closed and ports stay as they are."""
         state = self._state
@@ -303,7 +307,8 @@ def _actions(sim: Controlled) -> dict[str, Callable[..., Any]]:
         faults.ignore_commands, faults.fail_commands,
         faults.freeze, faults.thaw, faults.close_sockets, faults.abort_sockets,
         faults.refuse_handshakes, faults.stop_accepting, faults.start_accepting,
-        faults.delay_rest, faults.fail_rest, faults.html_rest, faults.clear,
+        faults.delay_rest, faults.fail_rest, faults.html_rest, faults.lose_answers,
+        faults.clear,
     )  # fmt: skip
     return {action.__name__: action for action in actions} | {
         "send_bytes": lambda venue, hex: faults.send_bytes(venue, bytes.fromhex(hex)),  # noqa: A006

@@ -36,6 +36,8 @@ class RestFault:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     content_type: str = "application/json"
+    lost: bool = False
+    """The request is carried out, and the connection cut before it is answered."""
 
 
 @dataclass(slots=True)

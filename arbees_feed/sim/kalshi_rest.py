@@ -67,6 +67,7 @@ class KalshiRest:
         }
         signed: dict[str, Callable[[web.Request], object]] = {
             "/account/limits": self._limits,
+            "/portfolio/orders": self._orders,
         }
         orders = f"{prefix}/portfolio/events/orders"
         return [
@@ -198,6 +199,22 @@ class KalshiRest:
             "write": {"refill_rate": 100, "bucket_capacity": 100},
             "grants": [],
         }
+
+    def _orders(self, request: web.Request) -> Json:
+        """Answer with the caller's orders, newest first."""
+        key_id = request.headers[KEY_HEADER]
+        ticker = request.query.get("ticker")
+        low_ms = number(request, "min_ts", 0) * 1000
+        chosen = [
+            order
+            for order in reversed(self._desk.orders.values())
+            if order.api_key_id == key_id
+            and ticker in (None, "", order.ticker)
+            and order.ts_ms >= low_ms
+        ]
+        limit = number(request, "limit", 100, low=1, high=1000)
+        found, cursor = page(chosen, request.query.get("cursor", ""), limit)
+        return {"orders": [order.record() for order in found], "cursor": cursor}
 
     async def _place_order(self, request: web.Request) -> web.Response:
         key_id = self._authenticated(request)

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 from arbees_feed.sim.money import PRICE_SCALE, SIZE_SCALE, count, dollars
 from arbees_feed.sim.rest import Json, bad_request, error
-from arbees_feed.sim.shared import Shared
+from arbees_feed.sim.shared import Shared, rfc3339
 from arbees_feed.sim.world import Market
 
 SIDES = ("bid", "ask")
@@ -45,6 +45,30 @@ class Order:
             answer["average_fill_price"] = dollars(self.cost // self.filled)
             answer["average_fee_paid"] = "0.0000"
         return answer
+
+    def record(self) -> Json:
+        """Return a record of GET /portfolio/orders."""
+        status = "executed" if self.filled == self.size else "canceled"
+        return {
+            "order_id": self.order_id,
+            "user_id": self.api_key_id,
+            "client_order_id": self.client_order_id,
+            "ticker": self.ticker,
+            "outcome_side": "yes" if self.side == "bid" else "no",
+            "book_side": self.side,
+            "type": "limit",
+            "status": "resting" if self.remaining else status,
+            "yes_price_dollars": dollars(self.price),
+            "no_price_dollars": dollars(PRICE_SCALE - self.price),
+            "fill_count_fp": count(self.filled),
+            "remaining_count_fp": count(self.remaining),
+            "initial_count_fp": count(self.size),
+            "taker_fill_cost_dollars": f"{Decimal(self.cost) / PRICE_SCALE / SIZE_SCALE:.6f}",
+            "maker_fill_cost_dollars": "0.000000",
+            "taker_fees_dollars": "0.000000",
+            "maker_fees_dollars": "0.000000",
+            "created_time": rfc3339(self.ts_ms),
+        }
 
 
 class OrderDesk:

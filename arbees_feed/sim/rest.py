@@ -31,7 +31,10 @@ def rest_faults(venue: Venue, faults: FaultState) -> Any:
         if fault.delay_s:
             await delay(fault.delay_s)
         if not fault.status:
-            return await handler(request)
+            response = await handler(request)
+            if fault.lost and request.transport is not None:
+                request.transport.abort()
+            return response
         return web.Response(
             status=fault.status,
             headers=fault.headers,

@@ -14,6 +14,7 @@ from arbees_feed.sim.clob_rest import ClobRest
 from arbees_feed.sim.config import KALSHI, POLYMARKET, Recording, SimConfig, Venue
 from arbees_feed.sim.control import Faults, control_routes
 from arbees_feed.sim.credentials import Credentials, KeyRing
+from arbees_feed.sim.data_rest import DataRest
 from arbees_feed.sim.faults import FaultState
 from arbees_feed.sim.flow import Flow
 from arbees_feed.sim.gamma_rest import GammaRest
@@ -179,6 +180,11 @@ class SimServer:
         return f"http://{self._address(POLYMARKET)}"
 
     @property
+    def data_url(self) -> str:
+        """Return the base URL of Polymarket's Data API; the same port again."""
+        return f"http://{self._address(POLYMARKET)}"
+
+    @property
     def credentials(self) -> Credentials:
         """Return a key that Kalshi accepts, of the configured kind."""
         return self._keyring.credentials()
@@ -327,6 +333,7 @@ class SimServer:
         app.router.add_get(POLYMARKET_WS_PATH, self._polymarket.handle)
         app.add_routes(GammaRest(self._shared).routes())
         app.add_routes(ClobRest(self._shared, self._polymarket).routes())
+        app.add_routes(DataRest(self._shared).routes())
         return app
 
     def _app(self, venue: Venue) -> web.Application:

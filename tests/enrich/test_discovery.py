@@ -7,7 +7,7 @@ import pytest
 
 from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.venue import Found, Selection
-from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.discovery import Universe, UniverseOptions
 from arbees_feed.errors import RequestFailed
 
 
@@ -37,15 +37,15 @@ def told() -> Told:
     return Told()
 
 
-def make(venue: Any, clock: Any, told: Told, *named: str) -> Universe:
+def make(venue: Any, clock: Any, told: Told, *named: str, **selected: Any) -> Universe:
     """Return a discovery."""
     return Universe(
         venue,
         venue,
-        Selection(markets=named),
+        Selection(markets=named, **selected),
         want=told.want,
         gone=told.gone,
-        refresh_s=60.0,
+        options=UniverseOptions(refresh_s=60.0),
         timing=clock.timing,
     )
 
@@ -143,14 +143,90 @@ async def test_a_failed_pass_ends_no_market(venue: Any, clock: Any, told: Told) 
     assert told.said == [("want", ["A"]), ("want", ["B"])]
 
 
-async def test_a_hint_brings_the_next_pass_forward(venue: Any, clock: Any, told: Told) -> None:
-    universe = make(venue, clock, told)
+async def test_a_hint_brings_the_next_pass_forward_but_not_at_once(
+    venue: Any, clock: Any, told: Told
+) -> None:
+    """Announcements come in floods: at most one pass in ten seconds answers them."""
+    universe = make(venue, clock, told, everything=True)
+    await clock.run(universe.run)
     async with asyncio.TaskGroup() as group:
+        clock.idle.clear()
         task = group.create_task(universe.run())
         await clock.idle.wait()
-        clock.idle.clear()
+        passed = universe.stats.passes
         venue.selected = [Found(markets=[market("NEW")])]
-        universe.refresh()
+        clock.idle.clear()
+        clock.rounds_left = 1
+        for _ in range(100):
+            universe.refresh()
         await clock.idle.wait()
         task.cancel()
+    assert clock.waits[-2:] == [10.0, 60.0]
+    assert universe.stats.passes == passed + 1
     assert told.said == [("want", ["NEW"])]
+
+
+async def test_a_hint_means_nothing_to_the_most_traded(venue: Any, clock: Any, told: Told) -> None:
+    """A market that opens has no trades; the next pass is soon enough."""
+    universe = make(venue, clock, told, top=5)
+    universe.refresh()
+    await clock.run(universe.run)
+    assert clock.waits == [60.0]
+
+
+async def test_everything_is_read_once_and_then_what_is_new(
+    venue: Any, clock: Any, told: Told
+) -> None:
+    began_s = int(clock.s)
+    universe = make(venue, clock, told, everything=True)
+    venue.selected = [Found(markets=[market("A"), market("B")])]
+    await clock.run(universe.run, rounds=2)
+    assert venue.since == [None, began_s - 120, began_s - 60]
+    venue.selected = [Found(markets=[market("B")])]
+    await clock.run(universe.run, rounds=1)
+    assert venue.lookups == []
+    await clock.run(universe.run, rounds=30)
+    assert venue.since.count(None) == 2
+    assert told.said == [("want", ["A", "B"]), ("gone", ["A"])]
+
+
+async def test_a_market_that_left_the_most_traded_is_asked_for_now_and_then(
+    venue: Any, clock: Any, told: Told
+) -> None:
+    venue.add(market("A"))
+    universe = make(venue, clock, told, top=1)
+    venue.selected = [Found(markets=[market("A")])]
+    await clock.run(universe.run)
+    venue.selected = [Found(markets=[market("B")])]
+    await clock.run(universe.run, rounds=15)
+    assert venue.lookups == [["A"], ["A"]]
+    venue.add(market("A", status="settled"))
+    await clock.run(universe.run, rounds=10)
+    assert told.said[-1] == ("gone", ["A"])
+
+
+async def test_markets_whose_book_never_comes_are_looked_up(
+    venue: Any, clock: Any, told: Told
+) -> None:
+    """Settled and unknown ones are gone, whoever wanted them; the others are kept."""
+    venue.add(market("ALIVE"), market("SETTLED", status="settled"))
+    universe = make(venue, clock, told, top=1)
+    await clock.run(universe.run)
+    universe.missing([MarketId("SETTLED"), MarketId("ALIVE"), MarketId("UNKNOWN")])
+    await clock.run(universe.run)
+    assert venue.lookups == [["ALIVE", "SETTLED", "UNKNOWN"]]
+    assert told.said == [("gone", ["SETTLED", "UNKNOWN"])]
+    assert universe.stats.missing == 3
+
+
+async def test_missing_markets_are_looked_up_after_a_failure(
+    venue: Any, clock: Any, told: Told
+) -> None:
+    universe = make(venue, clock, told, top=1)
+    universe.missing([MarketId("UNKNOWN")])
+    venue.failures["lookup"] = [RequestFailed("away")]
+    with pytest.raises(RequestFailed):
+        await clock.run(universe.run)
+    assert told.said == []
+    await clock.run(universe.run)
+    assert told.said == [("gone", ["UNKNOWN"])]

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from arbees_feed.core.model import MarketId
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Catalogue, Selection
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.crawl import crawl
@@ -29,7 +30,7 @@ class World:
 
     def __init__(self, sim: SimServer, session: aiohttp.ClientSession) -> None:
         self.sim = sim
-        options = HttpOptions(timeout_s=10.0, rate_per_s=1e6, burst=1e6)
+        options = HttpOptions(timeout_s=10.0, rates=Rates(1e6, 1e6))
         self.fetcher = HttpFetcher(session, options)
         self.catalogues: dict[str, Catalogue] = {
             KALSHI: KalshiCatalogue({"rest": sim.kalshi_rest_url}),
@@ -130,7 +131,8 @@ async def test_an_ended_market_is_gone_and_its_last_status_is_told(
             await asyncio.sleep(0.01)
     await clock.run(universe.run)
     assert gone == [market]
-    await clock.run(enricher.run, rounds=61)
+    enricher.recheck([market])
+    await clock.run(enricher.run, rounds=12)
     assert await valkey.hget(f"market:{market}:meta", "status") in {"closed", "settled"}
 
 

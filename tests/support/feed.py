@@ -61,9 +61,9 @@ def settings_for(sim: SimServer, redis_url: str, **more: str) -> Settings:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[tuple[Daemon, Running]]:
+async def running(settings: Settings, **options: Any) -> AsyncIterator[tuple[Daemon, Running]]:
     """Run the daemon in this process while the block runs; it stops as on SIGTERM."""
-    daemon = Daemon(settings)
+    daemon = Daemon(settings, **options)
     stop = asyncio.Event()
     started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Request
 from arbees_feed.errors import AuthenticationRejected, RequestFailed
 from arbees_feed.transport.http import HttpFetcher, HttpOptions
@@ -250,7 +251,7 @@ async def test_a_signed_request_without_a_key_is_refused_here() -> None:
 async def test_each_host_has_its_own_rate_limit() -> None:
     clock = [0.0]
     async with serving(answering()) as one, serving(answering()) as other:
-        options = HttpOptions(rate_per_s=2.0, burst=2.0)
+        options = HttpOptions(rates=Rates(2.0, 2.0))
         fetcher = one.fetcher(options, monotonic=lambda: clock[0])
         for _ in range(4):
             await fetcher.fetch(Request(f"{one.base}/x"))

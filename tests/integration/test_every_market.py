@@ -1,0 +1,173 @@
+"""Every market of a venue, with no REST call in the way; the seed's behaviours by their names."""
+
+import asyncio
+import gc
+import json
+import time
+
+import pytest
+from support.feed import reading, running, settings_for, settle, top_of
+
+from arbees_feed.config import Settings
+from arbees_feed.feed.market import Market
+from arbees_feed.publish.outlet import Outlet
+from arbees_feed.sim import SimConfig, SimServer
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def only_kalshi(sim: SimServer, redis_url: str, **more: str) -> Settings:
+    """Return settings for Kalshi by the ticker channel alone."""
+    return settings_for(
+        sim, redis_url, **{"polymarket__enabled": "false", "kalshi__markets": "", **more}
+    )
+
+
+async def test_subscribe_all_sends_no_market_tickers(sim: SimServer, redis_url: str) -> None:
+    sent: list[bytes] = []
+
+    class Tap:
+        def __init__(self, connection: object) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._connection, name)
+
+        async def send(self, frame: bytes) -> None:
+            sent.append(frame)
+            await self._connection.send(frame)  # type: ignore[attr-defined]
+
+    settings = only_kalshi(sim, redis_url)
+    async with reading(redis_url) as reader, running(settings, tap=lambda _, c: Tap(c)):
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+    commands = [json.loads(frame) for frame in sent]
+    channels = [c for command in commands for c in command["params"].get("channels", [])]
+    assert "ticker" in channels
+    assert not any("market_tickers" in command["params"] for command in commands)
+
+
+async def test_cache_built_lazily(sim: SimServer, redis_url: str) -> None:
+    """Markets are known from the stream; REST does not answer at all."""
+    sim.faults.fail_rest("kalshi", status=503)
+    async with reading(redis_url) as reader, running(only_kalshi(sim, redis_url)) as (daemon, _):
+        assert len(daemon.venues[0].table) == 0
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        assert len(daemon.venues[0].table) == len(sim.kalshi_tickers)
+
+
+async def test_reconnect_after_failure(sim: SimServer, redis_url: str) -> None:
+    async with reading(redis_url) as reader, running(only_kalshi(sim, redis_url)) as (daemon, _):
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        sim.faults.abort_sockets("kalshi")
+        await reader.until(lambda: daemon.venues[0].feed.stats.connects == 2)
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        await settle(sim, reader, sim.kalshi_tickers)
+
+
+async def test_delegation_by_setting(sim: SimServer, redis_url: str) -> None:
+    """`subscribe_all` decides who feeds a market: the ticker channel or its own book."""
+    for everything, source in (("true", "ticker"), ("false", "book")):
+        markets = "" if everything == "true" else ",".join(sim.kalshi_tickers)
+        settings = only_kalshi(
+            sim, redis_url, kalshi__subscribe_all=everything, kalshi__markets=markets
+        )
+        async with reading(redis_url) as reader, running(settings):
+            await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+            live = [m for ms in reader.prices.values() for m in ms if m["status"] == "live"]
+            assert {message["source"] for message in live} == {source}
+
+
+async def test_sharded_path_when_the_setting_is_off(sim: SimServer, redis_url: str) -> None:
+    settings = only_kalshi(
+        sim, redis_url, kalshi__subscribe_all="false", kalshi__tickers_per_socket="6",
+        kalshi__markets=",".join(sim.kalshi_tickers),
+    )  # fmt: skip
+    async with reading(redis_url) as reader, running(settings) as (daemon, _):
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        feed = daemon.venues[0].feed
+        assert [len(link.markets) for link in feed.links] == [6, 6, 6, 2]
+        assert [market for link in feed.links for market in link.markets] == sim.kalshi_tickers
+        assert sim.connections()["kalshi"] == 4
+        await settle(sim, reader, sim.kalshi_tickers)
+
+
+async def test_enrichment_fills_event_ticker_and_title_of_markets_already_streaming(
+    sim: SimServer, redis_url: str
+) -> None:
+    sim.faults.delay_rest("kalshi", 1.0, count=1)
+    async with reading(redis_url) as reader, running(only_kalshi(sim, redis_url)):
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+        ticker = sim.kalshi_tickers[0]
+        assert not await reader.client.exists(f"market:{ticker}:meta")
+        async with asyncio.timeout(10):
+            while not await reader.client.hget(f"market:{ticker}:meta", "event_title"):
+                await reader.heartbeat()
+        meta = await reader.client.hgetall(f"market:{ticker}:meta")
+        assert meta[b"event_id"].decode() == ticker.rpartition("-")[0]
+        assert meta[b"title"].decode() == sim.world.market(ticker).title
+
+
+async def test_two_thousand_markets_have_the_true_price_and_cost_few_calls(
+    redis_url: str,
+) -> None:
+    config = SimConfig(seed=5, kalshi_markets=2_000, polymarket_markets=0, rate=4_000.0)
+    async with SimServer(config, kalshi_port=0, polymarket_port=0) as sim:
+        settings = only_kalshi(sim, redis_url)
+        async with reading(redis_url) as reader, running(settings) as (daemon, _):
+            await reader.until(lambda: len(reader.prices) > 1_500, 40.0)
+            sim.pause()
+            await sim.drained()
+            for ticker in sim.kalshi_tickers:
+                if ticker in reader.prices:
+                    continue
+                sim.resume()
+                await reader.until(lambda ticker=ticker: bool(reader.prices[ticker]), 30.0)
+            await settle(sim, reader, [t for t in sim.kalshi_tickers if reader.prices[t]])
+            assert sum(bool(reader.prices[t]) for t in sim.kalshi_tickers) == 2_000
+            assert all(v.fetcher.stats.calls.total() < 60 for v in daemon.venues)
+
+
+async def test_a_thousand_markets_open_and_close_without_a_restart_or_a_leak(
+    redis_url: str,
+) -> None:
+    config = SimConfig(seed=6, kalshi_markets=5, polymarket_markets=0, rate=500.0)
+    async with SimServer(config, kalshi_port=0, polymarket_port=0) as sim:
+        settings = only_kalshi(sim, redis_url, publish__forget_after_s="1")
+        async with reading(redis_url) as reader, running(settings) as (daemon, _):
+            await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
+            for _ in range(10):
+                opened = [sim.open_market("kalshi").id for _ in range(100)]
+                sim.step(400)
+                await reader.until(lambda opened=opened: any(map(reader.status, opened)), 20.0)
+                for market in opened:
+                    sim.close_market(market)
+                seen = [m for m in opened if reader.prices[m]]
+                await reader.until(lambda seen=seen: reader.all_are("closed", seen), 20.0)
+            feed = daemon.venues[0].feed
+            assert feed.stats.connects == 1
+            async with asyncio.timeout(10):
+                while await reader.client.scard("feed:markets:kalshi") > 5:
+                    await reader.heartbeat()
+                while len(await reader.client.keys("market:*:last")) > 5:
+                    await reader.heartbeat()
+            assert len(daemon.venues[0].table) == 5
+            gc.collect()
+            objects = gc.get_objects()
+            assert sum(isinstance(o, Market) for o in objects) <= 5
+            assert sum(isinstance(o, Outlet) for o in objects) <= 5
+
+
+async def test_filters_keep_markets_out_and_pinned_ones_in(sim: SimServer, redis_url: str) -> None:
+    by_series: dict[str, list[str]] = {}
+    for ticker in sim.kalshi_tickers:
+        by_series.setdefault(ticker.partition("-")[0], []).append(ticker)
+    out, *others = sorted(by_series)
+    pinned = by_series[out][0]
+    kept = [ticker for series in others for ticker in by_series[series]]
+    settings = only_kalshi(sim, redis_url, kalshi__exclude_prefixes=out, kalshi__markets=pinned)
+    async with reading(redis_url) as reader, running(settings):
+        await reader.until(lambda: reader.all_are("live", [*kept, pinned]))
+        began_s = time.monotonic()
+        await reader.until(lambda: time.monotonic() - began_s > 1.0)
+        assert sorted(reader.prices) == sorted([*kept, pinned])
+        assert all(top_of(m)[0] < top_of(m)[2] for ms in reader.prices.values() for m in ms)
