@@ -24,6 +24,9 @@ from arbees_feed.errors import FatalError, FeedError, RetryableError
 _log = structlog.get_logger("arbees_feed.supervisor")
 
 
+CANCEL_AGAIN_S = 0.5
+
+
 class Service(Protocol):
     """Something that runs until it fails, ends or is cancelled; `run` may be called again."""
 
@@ -157,8 +160,7 @@ async def _failure_of(service: Service) -> Exception | None:
     try:
         await asyncio.wait({run})
     except asyncio.CancelledError:
-        run.cancel()
-        await asyncio.wait({run})
+        await _end(run)
         if not run.cancelled() and (error := run.exception()) is not None:
             _log.warning("service failed while stopping", service=service.name, exc_info=error)
         raise
@@ -168,6 +170,13 @@ async def _failure_of(service: Service) -> Exception | None:
         return RuntimeError("cancelled from within")
     failure = run.exception()
     return None if failure is None else _cause(failure)
+
+
+async def _end(run: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: on Python 3.11 `asyncio.wait_for` may swallow a cancellation."""
+    while not run.done():
+        run.cancel()
+        await asyncio.wait({run}, timeout=CANCEL_AGAIN_S)
 
 
 def _cause(error: BaseException) -> Exception:

@@ -1,6 +1,7 @@
 """The feed's counters as metrics."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from arbees_feed.app.venue import Venue
 from arbees_feed.ops.metrics import Durations, Sample
@@ -15,48 +16,87 @@ def venue_readings(venues: Sequence[Venue]) -> Callable[[], Iterable[Reading]]:
     return lambda: (reading for venue in venues for reading in _of_venue(venue))
 
 
+Row = tuple[Literal["counter", "gauge"], str, str, float]
+
+
 def _of_venue(venue: Venue) -> Iterable[Reading]:
     labels = {"venue": venue.venue}
-
-    def counter(name: str, text: str, value: float) -> Sample:
-        return Sample(name=name, help=text, kind="counter", value=value, labels=labels)
-
-    def gauge(name: str, text: str, value: float) -> Sample:
-        return Sample(name=name, help=text, kind="gauge", value=value, labels=labels)
-
-    state, _reason = venue.state()
-    decoded, feed, markets = venue.feed.decoded(), venue.feed.stats, venue.table.stats
-    yield gauge("venue_live", "1 while the venue's prices can be trusted", state == "live")
-    yield gauge("connections", "Open WebSocket connections", venue.feed.open_links)
-    yield gauge("markets", "Markets seen", len(venue.table))
-    yield gauge("markets_live", "Markets whose price is live", venue.table.live)
-    yield counter("connects_total", "WebSocket connections made", feed.connects)
-    yield counter("connection_losses_total", "WebSocket connections lost", feed.losses)
-    yield counter("frames_total", "Frames received", decoded.frames)
-    yield counter("unknown_kinds_total", "Frames of a kind not known", decoded.unknown_kinds)
-    yield counter("malformed_total", "Frames that could not be understood", decoded.malformed)
-    yield counter("sequence_gaps_total", "Gaps in sequence numbers", decoded.gaps)
-    yield counter("sequence_duplicates_total", "Repeated sequence numbers", decoded.duplicates)
-    yield counter("sequence_resets_total", "Sequence numbers that fell back", decoded.resets)
-    yield counter("resyncs_total", "Snapshots asked for to mend a book", decoded.resyncs)
-    yield counter("outdated_total", "Changes older than the book, dropped", decoded.stale_dropped)
-    yield counter("venue_errors_total", "Errors the venue answered", decoded.venue_errors)
-    yield counter("quotes_total", "Changes of a top of book", markets.quotes)
-    yield counter("stale_total", "Markets marked stale", markets.stale)
-    yield counter("closed_total", "Markets that ended", markets.closed)
-    yield counter("books_lost_total", "Books that went out of step", markets.books_lost)
-    yield counter("held_total", "Quotes held back as not to be trusted", markets.held)
-    yield counter(
-        "metadata_written_total", "Market hashes written", venue.writer.stats.markets_written
-    )
-    for (host, kind), calls in venue.fetcher.stats.calls.items():
+    for rows in (_state_rows, _frame_rows, _quote_rows, _service_rows):
+        for kind, name, text, value in rows(venue):
+            yield Sample(name=name, help=text, kind=kind, value=value, labels=labels)
+    for (host, kind_of_answer), calls in venue.fetcher.stats.calls.items():
         yield Sample(
             name="rest_calls_total",
             help="REST calls by host and class of answer",
             kind="counter",
             value=calls,
-            labels={**labels, "host": host, "status": kind},
+            labels={**labels, "host": host, "status": kind_of_answer},
         )
+
+
+def _state_rows(venue: Venue) -> Iterable[Row]:
+    state, _reason = venue.state()
+    feed = venue.feed
+    return (
+        ("gauge", "venue_live", "1 while the venue's prices can be trusted", state == "live"),
+        ("gauge", "connections", "Open WebSocket connections", feed.open_links),
+        ("gauge", "markets", "Markets seen", len(venue.table)),
+        ("gauge", "markets_live", "Markets whose price is live", venue.table.live),
+        ("gauge", "books", "Full books to be carried", feed.books_wanted),
+        ("gauge", "books_live", "Full books in step (counted every 2 s)", feed.books_live),
+        ("counter", "connects_total", "WebSocket connections made", feed.stats.connects),
+        ("counter", "connection_losses_total", "WebSocket connections lost", feed.stats.losses),
+    )
+
+
+def _frame_rows(venue: Venue) -> Iterable[Row]:
+    decoded = venue.feed.decoded()
+    return (
+        ("counter", "frames_total", "Frames received", decoded.frames),
+        ("counter", "unknown_kinds_total", "Frames of a kind not known", decoded.unknown_kinds),
+        ("counter", "malformed_total", "Frames that could not be understood", decoded.malformed),
+        ("counter", "sequence_gaps_total", "Gaps in sequence numbers", decoded.gaps),
+        ("counter", "sequence_duplicates_total", "Repeated sequence numbers", decoded.duplicates),
+        ("counter", "sequence_resets_total", "Sequence numbers that fell back", decoded.resets),
+        ("counter", "resyncs_total", "Snapshots asked for to mend a book", decoded.resyncs),
+        (
+            "counter",
+            "outdated_total",
+            "Changes older than the book, dropped",
+            decoded.stale_dropped,
+        ),
+        ("counter", "venue_errors_total", "Errors the venue answered", decoded.venue_errors),
+    )
+
+
+def _quote_rows(venue: Venue) -> Iterable[Row]:
+    stats = venue.table.stats
+    return (
+        ("counter", "quotes_total", "Changes of a top of book", stats.quotes),
+        ("counter", "stale_total", "Markets marked stale", stats.stale),
+        ("counter", "closed_total", "Markets that ended", stats.closed),
+        ("counter", "books_lost_total", "Books that went out of step", stats.books_lost),
+        ("counter", "held_total", "Quotes held back as not to be trusted", stats.held),
+        (
+            "counter",
+            "filtered_total",
+            "Tickers of markets that the filter keeps out",
+            stats.filtered,
+        ),
+    )
+
+
+def _service_rows(venue: Venue) -> Iterable[Row]:
+    written = venue.writer.stats.markets_written
+    yield ("counter", "metadata_written_total", "Market hashes written", written)
+    if venue.demand is not None:
+        demand = venue.demand.stats
+        yield ("gauge", "demand_followed", "Markets followed by lease", demand.followed)
+        yield ("gauge", "demand_waiting", "Leases beyond demand.max_markets", demand.refused_full)
+        yield ("counter", "demand_refused_total", "Leases on what is no id", demand.refused_form)
+    if venue.refresher is not None:
+        refreshed = venue.refresher.stats.refreshed
+        yield ("counter", "refreshed_total", "Silent markets refreshed over REST", refreshed)
 
 
 def publisher_readings(publisher: Publisher) -> Callable[[], Iterable[Reading]]:

@@ -27,6 +27,7 @@ from arbees_feed.feed.market import MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import Runnable, VenueFeed
 from arbees_feed.feed.session import Connection
+from arbees_feed.log import RateLimitedWarnings
 from arbees_feed.publish.service import Publisher
 from arbees_feed.supervisor import Policy, keep_running
 from arbees_feed.transport.http import HttpFetcher
@@ -59,6 +60,7 @@ class Venue:
         self._tap = tap
         self._urls = Rotation(plan.ws_urls)
         self._first_price = asyncio.Event()
+        self._warnings = RateLimitedWarnings(_log, interval_s=10.0)
         self.fetcher = HttpFetcher(http, sign=self._sign)
         catalogue = spec.new_catalogue(plan.rest_urls)
         names = Names(settings.redis.key_prefix)
@@ -193,7 +195,7 @@ class Venue:
             self.enricher.announce([event.meta])
 
     def _on_notice(self, text: str) -> None:
-        _log.warning("venue says", venue=self.venue, text=text)
+        self._warnings.warning("venue says", venue=self.venue, text=text)
 
     def _on_refused(self, event: Refused, link: object) -> None:
         self.feed.refused(event, link)
@@ -222,7 +224,8 @@ class Venue:
             "url": self._urls.current,
             "markets": str(len(self.table)),
             "markets_live": str(self.table.live),
-            "books": str(sum(len(link.markets) for link in self.feed.links)),
+            "books": str(self.feed.books_wanted),
+            "books_live": str(self.feed.books_live),
             "connections": str(self.feed.open_links),
             "connects": str(self.feed.stats.connects),
             "losses": str(self.feed.stats.losses),

@@ -33,9 +33,11 @@ from arbees_feed.config import KalshiSettings, Settings
 from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.venue import Credentials, Request
 from arbees_feed.enrich.crawl import crawl
+from arbees_feed.transport.http import HttpFetcher
 from arbees_feed.venues.kalshi import SPEC
 from arbees_feed.venues.kalshi.auth import signed_headers
 from arbees_feed.venues.kalshi.catalogue import KalshiCatalogue
+from arbees_feed.venues.kalshi.catalogue_limits import BASIC
 from arbees_feed.venues.kalshi.catalogue_messages import Market as MarketRecord
 from arbees_feed.venues.kalshi.catalogue_meta import market_meta
 
@@ -89,7 +91,15 @@ class KalshiClient(BaseClient):
         options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
     ) -> None:
         sign = None if credentials is None else self._sign_request
-        super().__init__(SPEC, ws_url, options, credentials=credentials, sign=sign, trading=trading)
+        super().__init__(
+            SPEC,
+            ws_url,
+            options,
+            rates=BASIC,
+            credentials=credentials,
+            sign=sign,
+            trading=trading,
+        )
         self._credentials = credentials
         self._base = rest_url.rstrip("/")
         self._catalogue = KalshiCatalogue({"rest": rest_url})
@@ -278,10 +288,15 @@ class KalshiClient(BaseClient):
         self._check_trading()
         if self._desk is None:
             # Not before trading is on: whoever only reads prices never loads it.
-            from arbees_feed.clients.kalshi_orders import KalshiDesk  # noqa: PLC0415
+            from arbees_feed.clients.kalshi_orders import (  # noqa: PLC0415
+                KalshiDesk,
+                orders_options,
+            )
 
-            # Orders do not wait behind pages of markets.
-            self._desk = KalshiDesk(self._new_fetcher(), self._rest, self._base, self.stats)
+            writes = HttpFetcher(
+                self._open_session, orders_options(self._options.timeout_s), sign=self._sign
+            )
+            self._desk = KalshiDesk(writes, self._rest, self._base, self.stats)
             self._opened.callback(self._close_desk)
         return self._desk
 

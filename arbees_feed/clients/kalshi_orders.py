@@ -34,10 +34,12 @@ from arbees_feed.clients.kalshi_answers import (
 )
 from arbees_feed.clients.model import CancelResult, OrderRequest, OrderResult, OrderStatus
 from arbees_feed.clients.rest import Rest, records, unix_ns
+from arbees_feed.core.breaker import BreakerOptions
 from arbees_feed.core.paging import PageWalk, Paging, read
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import CatalogueStats, Request
 from arbees_feed.errors import AuthenticationRejected, ProtocolViolation, RequestFailed
-from arbees_feed.transport.http import HttpFetcher
+from arbees_feed.transport.http import HttpFetcher, HttpOptions
 
 LOOKS_AFTER_S: Final = (0.25, 1.0, 2.0)
 """Waits before each look for an order whose answer was lost."""
@@ -59,6 +61,15 @@ _grid = msgspec.json.Decoder(GridAnswer)
 _placed = msgspec.json.Decoder(Placed)
 _canceled = msgspec.json.Decoder(Canceled)
 _order = msgspec.json.Decoder(Order)
+
+
+def orders_options(timeout_s: float) -> HttpOptions:
+    """Return how orders are sent: past the pages that are read, and by no breaker held back.
+
+    A breaker's refusal would look like a lost answer. The slowest tier allows 10 writes a second.
+    """
+    never = BreakerOptions(failures=1_000_000_000)
+    return HttpOptions(timeout_s=timeout_s, rates=Rates(8.0, 8.0), breaker=never, longest_wait_s=1)
 
 
 class KalshiDesk:

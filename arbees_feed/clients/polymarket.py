@@ -40,6 +40,7 @@ from arbees_feed.core.venue import Request
 from arbees_feed.enrich.crawl import crawl
 from arbees_feed.venues.polymarket import SPEC
 from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
+from arbees_feed.venues.polymarket.catalogue_limits import PUBLIC
 from arbees_feed.venues.polymarket.catalogue_messages import Event as EventRecord
 from arbees_feed.venues.polymarket.catalogue_messages import Market as MarketRecord
 from arbees_feed.venues.polymarket.catalogue_meta import NO_EVENT, EventFacts, market_meta
@@ -88,7 +89,7 @@ class PolymarketClient(BaseClient):
         account: "PolymarketAccount | Trader | None" = None,
         options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(SPEC, ws_url, options, trading=trading)
+        super().__init__(SPEC, ws_url, options, rates=PUBLIC, trading=trading)
         self._gamma = gamma_url.rstrip("/")
         self._clob = clob_url.rstrip("/")
         self._data = data_url.rstrip("/")

@@ -5,7 +5,7 @@ words are intersected by the server; common ones are looked for among the most t
 these are shown first anyway. Nothing here reads a set as a whole that may be big.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,12 +59,16 @@ class _Match(msgspec.Struct, frozen=True):
 
 
 class _Sets(msgspec.Struct, frozen=True):
-    """What a market must be in: all of *every*, and one of *endings*, the exact word first."""
+    """What a market must be in: all of *every*, and *exact* or one of *endings*."""
 
     every: Sequence[str]
+    exact: str
     endings: Sequence[str]
+    """The sets of longer words that begin like the last, the biggest first."""
+    exact_size: int
+    """How many markets could have exactly these words."""
     size: int
-    """How many markets an intersection could have at most."""
+    """How many could have them with any ending."""
 
 
 async def search(
@@ -105,12 +109,14 @@ async def _in_venue(
     if sets is None:
         return ()
     if sets.size <= SMALL:
-        found = await _intersect(client, sets)
-        volumes = await _volumes(client, names, venue, list(found))
-        matches = [_Match(m, volumes[m], whole) for m, whole in found.items()]
+        matches = await _intersect(client, names, venue, sets, [sets.exact, *sets.endings])
+    elif sets.exact_size <= SMALL:
+        matches = await _intersect(client, names, venue, sets, [sets.exact])
+        matches += await _among_most_traded(client, names, venue, sets, limit - len(matches))
     else:
         matches = await _among_most_traded(client, names, venue, sets, limit)
-    return sorted(matches, key=_Match.rank)[:limit]
+    best = sorted(matches, key=_Match.rank)
+    return list({match.market: match for match in reversed(best)}.values())[::-1][:limit]
 
 
 async def _sets_of(client: Any, names: Names, venue: str, words: Sequence[str]) -> _Sets | None:
@@ -129,54 +135,67 @@ async def _sets_of(client: Any, names: Names, venue: str, words: Sequence[str]) 
     least = min(sizes[: len(every)], default=None)
     if least == 0 or not any(sizes[len(every) :]):
         return None
-    possible = sum(size if least is None else min(size, least) for size in sizes[len(every) :])
+    possible = [size if least is None else min(size, least) for size in sizes[len(every) :]]
     by_size = sorted(zip(keys[1:], sizes[len(every) + 1 :], strict=True), key=lambda pair: -pair[1])
-    return _Sets(every, [keys[0], *(name for name, _ in by_size)], possible)
+    return _Sets(every, keys[0], [name for name, _ in by_size], possible[0], sum(possible))
 
 
-async def _intersect(client: Any, sets: _Sets) -> dict[str, bool]:
-    """Return the markets that are in all sets, and whether they have the whole last word."""
+async def _intersect(
+    client: Any, names: Names, venue: str, sets: _Sets, lasts: Sequence[str]
+) -> list[_Match]:
+    """Return all markets that are in *every* and in one of *lasts*."""
     pipeline = client.pipeline(transaction=False)
-    for ending in sets.endings:
-        pipeline.sinter([*sets.every, ending])
+    for last in lasts:
+        pipeline.sinter([*sets.every, last])
     found: dict[str, bool] = {}
-    for number, members in enumerate(await pipeline.execute()):
+    for last, members in zip(lasts, await pipeline.execute(), strict=True):
         for member in members:
-            found.setdefault(as_text(member), number == 0)
-    return found
+            found.setdefault(as_text(member), last == sets.exact)
+    volumes = await _volumes(client, names, venue, list(found))
+    return [_Match(market, volumes[market], whole) for market, whole in found.items()]
 
 
 async def _among_most_traded(
-    client: Any, names: Names, venue: str, sets: _Sets, limit: int
+    client: Any, names: Names, venue: str, sets: _Sets, enough: int
 ) -> list[_Match]:
-    """Go down the list of the most traded until there are enough with the whole words."""
+    """Go down the list of the most traded until there are *enough*.
+
+    If markets with exactly these words are many they are looked for here, and only they count.
+    """
+    exact_here = sets.exact_size > SMALL
+    lasts = [sets.exact] if exact_here else []
+    lasts += sets.endings[:_ENDINGS_AT_ONCE]
     matches: list[_Match] = []
-    whole = 0
     for start in range(0, MOST_TRADED, _AT_ONCE):
+        if (
+            sum(match.whole for match in matches) >= enough
+            if exact_here
+            else len(matches) >= enough
+        ):
+            break
         ranked = await _most_traded(client, names, venue, _AT_ONCE, start)
-        for match in await _having(client, sets, ranked):
-            matches.append(match)
-            whole += match.whole
-        if whole >= limit or len(ranked) < _AT_ONCE:
+        matches += await _having(client, sets, lasts, ranked)
+        if len(ranked) < _AT_ONCE:
             break
     return matches
 
 
 async def _having(
-    client: Any, sets: _Sets, ranked: Sequence[tuple[str, float]]
-) -> Iterable[_Match]:
-    if not ranked:
-        return ()
+    client: Any, sets: _Sets, lasts: Sequence[str], ranked: Sequence[tuple[str, float]]
+) -> list[_Match]:
+    """Return those of *ranked* that are in *every* and in one of *lasts*."""
+    if not ranked or not lasts:
+        return []
     markets = [market for market, _ in ranked]
     pipeline = client.pipeline(transaction=False)
-    for name in (*sets.every, *sets.endings[:_ENDINGS_AT_ONCE]):
+    for name in (*sets.every, *lasts):
         pipeline.smismember(name, markets)
     answers = await pipeline.execute()
-    every, endings = answers[: len(sets.every)], answers[len(sets.every) :]
+    every, some = answers[: len(sets.every)], answers[len(sets.every) :]
     return [
-        _Match(market, volume, whole=bool(endings[0][number]))
+        _Match(market, volume, whole=lasts[0] == sets.exact and bool(some[0][number]))
         for number, (market, volume) in enumerate(ranked)
-        if all(row[number] for row in every) and any(row[number] for row in endings)
+        if all(row[number] for row in every) and any(row[number] for row in some)
     ]
 
 

@@ -80,7 +80,7 @@ class MetadataWriter:
         self.venue = venue
         self._redis = redis
         self._names = names
-        self._written = written or Written()
+        self._written = Written() if written is None else written
         self._timeout_s = timeout_s
         self._now = now
         self._index = TitleIndex(names)

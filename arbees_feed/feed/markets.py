@@ -313,6 +313,11 @@ class MarketTable:
         if len(self._tombstones) > TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
 
+    def books_live(self) -> int:
+        """Count the books that are in step."""
+        books = (market.book for market in self._markets.values())
+        return sum(book is not None and book.state is BookState.LIVE for book in books)
+
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""
         return [

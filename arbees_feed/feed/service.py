@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from arbees_feed.core.events import Refused, TopOfBook
 from arbees_feed.core.model import MarketId, VenueState
@@ -16,7 +17,10 @@ from arbees_feed.errors import FeedError
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.session import Connection, Session
 
+_log = structlog.get_logger("arbees_feed.feed")
+
 CHECK_S = 0.1
+PROGRESS_S = 2.0
 SETTLE_S = 2.0
 """How long a fresh ticker channel may take to speak of a market before REST is asked."""
 
@@ -142,6 +146,9 @@ class VenueFeed:
         self._keep_running = keep_running
         self._sleep = sleep
         self._started: asyncio.TaskGroup | None = None
+        self.books_live = 0
+        """How many full books were in step when last counted."""
+        self._progress_due_s = 0.0
         # The lead carries what is there once for the whole venue, even without any market.
         if options.tickers or options.lifecycle:
             self._new_link()
@@ -216,8 +223,31 @@ class VenueFeed:
         table = self.table
         while True:
             await self._sleep(CHECK_S)
-            table.check(time.monotonic(), time.time_ns())
+            now_s = time.monotonic()
+            table.check(now_s, time.time_ns())
             self._remove_ended()
+            if now_s >= self._progress_due_s:
+                self._progress_due_s = now_s + PROGRESS_S
+                self._progress()
+
+    def _progress(self) -> None:
+        """Count the books that are there, and say how far filling them has got."""
+        before, self.books_live = self.books_live, self.table.books_live()
+        if self.books_live == self.books_wanted:
+            if before != self.books_live:
+                _log.info("books filled", venue=self.spec.name, books=self.books_live)
+        elif abs(self.books_live - before) > self.books_wanted // 100:
+            _log.info(
+                "filling books",
+                venue=self.spec.name,
+                books=self.books_live,
+                wanted=self.books_wanted,
+            )
+
+    @property
+    def books_wanted(self) -> int:
+        """How many full books are to be carried."""
+        return sum(len(link.markets) for link in self.links)
 
     def _remove_ended(self) -> None:
         """Unsubscribe and forget markets that have ended."""

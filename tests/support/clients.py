@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from arbees_feed.clients import (
@@ -13,10 +14,10 @@ from arbees_feed.clients import (
     PolymarketClient,
     kalshi_credentials,
 )
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.sim import SimServer
-from arbees_feed.transport.http import HttpOptions
 
-FAST = ClientOptions(http=HttpOptions(timeout_s=5.0, rate_per_s=1000.0, burst=1000.0))
+FAST = ClientOptions(timeout_s=5.0, rates=Rates(1e6, 1e6))
 VENUES = ("kalshi", "polymarket")
 
 Client = KalshiClient | PolymarketClient
@@ -25,7 +26,8 @@ NewClient = Callable[..., Client]
 
 def client_of(sim: SimServer, venue: str, **more: Any) -> Client:
     """Return a client of a simulated venue, not opened yet."""
-    more = {"options": FAST} | more
+    grace_s = more.pop("stale_grace_s", FAST.stale_grace_s)
+    more = {"options": msgspec.structs.replace(FAST, stale_grace_s=grace_s)} | more
     if venue == "kalshi":
         key = sim.credentials
         return KalshiClient(

@@ -354,7 +354,18 @@ def test_the_end_of_a_channel_we_never_asked_for_is_nothing() -> None:
 # -- refusals ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [18, 26, 27])
+def test_a_chunk_that_is_too_much_is_halved_until_it_fits_without_long_waits() -> None:
+    talk = opened(M)
+    talk.decoder.add(MANY[:100])
+    sizes = []
+    while (commands := talk.sent()) and len(commands[0]["params"]["market_tickers"]) > 10:
+        sizes.append(len(commands[0]["params"]["market_tickers"]))
+        talk.told(*(error(26, command["id"]) for command in commands))
+        talk.wait(0.5)
+    assert sizes == [100, 50, 25, 12]
+
+
+@pytest.mark.parametrize("code", [18, 27])
 def test_a_refused_chunk_is_asked_for_later_in_smaller_ones(code: int) -> None:
     talk = opened(M)
     talk.decoder.add(MANY[:100])

@@ -18,6 +18,7 @@ CHUNK = 250
 """Tickers in one command; 100 to 400 are in use, a subscription has no published limit."""
 OPEN_SPACING_S = 1.0
 OPEN_TIMEOUT_S = 10.0
+_SIZING_HOLD_S = 0.2
 _FIRST_HOLD_S = 1.0
 _LONGEST_HOLD_S = 60.0
 
@@ -168,11 +169,7 @@ class BookSubscription:
         if too_many and action == "add_markets" and len(tickers) == 1:
             return self._turn_away(tickers)
         if self.now_s >= self._hold_until_s:  # what is sent together is refused together
-            if self.now_s >= self._hold_until_s + _LONGEST_HOLD_S:
-                self._hold_s = _FIRST_HOLD_S
-            self._chunk = max(1, self._chunk // 2)
-            self._hold_until_s = self.now_s + self._hold_s
-            self._hold_s = min(_LONGEST_HOLD_S, 2 * self._hold_s)
+            self._ask_for_less(len(tickers), too_many=too_many)
         if action == "get_snapshot":
             self.owed.postpone(tickers, self._hold_until_s)
         if action not in {"subscribe", "add_markets"}:
@@ -184,6 +181,18 @@ class BookSubscription:
             self._asked = False
         self._backlog.extend(missing)
         return ()
+
+    def _ask_for_less(self, size: int, *, too_many: bool) -> None:
+        if too_many:
+            # Not too often, only too much: the right size is found at once.
+            self._chunk = max(1, min(self._chunk, size) // 2)
+            self._hold_until_s = self.now_s + _SIZING_HOLD_S
+            return
+        if self.now_s >= self._hold_until_s + _LONGEST_HOLD_S:
+            self._hold_s = _FIRST_HOLD_S
+        self._chunk = max(1, self._chunk // 2)
+        self._hold_until_s = self.now_s + self._hold_s
+        self._hold_s = min(_LONGEST_HOLD_S, 2 * self._hold_s)
 
     def _turn_away(self, tickers: Sequence[MarketId]) -> list[MarketId]:
         named = dict.fromkeys((*tickers, *self._backlog))
