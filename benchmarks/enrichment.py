@@ -2,10 +2,10 @@
 
     python benchmarks/enrichment.py [--markets 100000] [--page-delay 0.0]
 
-A second process plays the venue (200 events a page, records as long as the real ones); a real server
-takes what is written. What is printed: how long the pass took, the worst and the typical delay of
-somebody else on the same event loop meanwhile, memory on both sides, the requests of an hour
-afterwards, and how long searches take.
+A second process plays the venue (200 events a page, records as long as the real ones); a real
+server takes what is written. What is printed: how long the pass took, the worst and the typical
+delay of somebody else on the same event loop meanwhile, memory on both sides, how long searches
+take, and the requests of three hours afterwards.
 """
 
 import argparse
@@ -25,14 +25,13 @@ from typing import Any
 import aiohttp
 import uvloop
 from aiohttp import web
-from redis.asyncio import Redis
 
 from arbees_feed.app.embedded import embedded_server
 from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.diff import Written
 from arbees_feed.enrich.search import search
-from arbees_feed.enrich.service import Enricher, EnrichOptions
+from arbees_feed.enrich.service import Enricher
 from arbees_feed.enrich.timing import Timing
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.transport.http import HttpFetcher, HttpOptions
@@ -216,12 +215,12 @@ def resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def used_mb(client: Redis) -> float:
+async def used_mb(client: Any) -> float:
     """Return the server's memory."""
     return int((await client.info("memory"))["used_memory"]) / 1e6
 
 
-async def index_mb(client: Redis, names: Names, venue: str) -> tuple[float, int]:
+async def index_mb(client: Any, names: Names, venue: str) -> tuple[float, int]:
     """Return the memory of the index of titles and the number of its words."""
     words = [w.decode() for w in await client.zrange(names.search_words(venue), 0, -1)]
     keys = [names.search(venue, word) for word in words]
@@ -232,7 +231,7 @@ async def index_mb(client: Redis, names: Names, venue: str) -> tuple[float, int]
     return sum(size or 0 for size in await pipeline.execute()) / 1e6, len(words)
 
 
-async def timed_search(client: Redis, names: Names, query: str) -> None:
+async def timed_search(client: Any, names: Names, query: str) -> None:
     """Search ten times and print."""
     took_ms: list[float] = []
     for _ in range(10):
@@ -243,22 +242,19 @@ async def timed_search(client: Redis, names: Names, query: str) -> None:
     print(f"  {query!r:24} {statistics.median(took_ms):7.1f} ms  {len(hits):3} hits  {first}")
 
 
-async def measure(port: int, markets: int) -> None:
+async def measure(port: int) -> None:
     """Run it all and print."""
     names = Names()
     async with embedded_server() as url, aiohttp.ClientSession() as session:
         client = open_client(url, timeout_s=5.0)
-        fetcher = HttpFetcher(session, HttpOptions(rates=Rates(1e6, 1e6)))
-        catalogue = KalshiCatalogue({"rest": f"http://127.0.0.1:{port}"})
         written = Written()
         clock = Pass()
         enricher = Enricher(
-            catalogue,
-            fetcher,
+            KalshiCatalogue({"rest": f"http://127.0.0.1:{port}"}),
+            HttpFetcher(session, HttpOptions(rates=Rates(1e6, 1e6))),
             MetadataWriter(client, names, venue="kalshi", written=written),
             first_price=_at_once,
             unknown=tuple,
-            options=EnrichOptions(),
             timing=clock.timing,
         )
         gc.freeze()
@@ -266,31 +262,37 @@ async def measure(port: int, markets: int) -> None:
         task = asyncio.ensure_future(enricher.run())
         await report_pass("full pass", enricher, clock.until_idle)
         print(f"  server: {await used_mb(client) - before_mb:.0f} MB more")
-        index, words = await index_mb(client, names, "kalshi")
-        print(f"  of it the index of titles: {index:.1f} MB, {words:,} words")
-        digests = sys.getsizeof(written._digests)  # noqa: SLF001
-        digests += sum(sys.getsizeof(k) + sys.getsizeof(v) for k, v in written._digests.items())  # noqa: SLF001
-        print(
-            f"  digests kept: {digests / len(written):.0f} bytes a record, {len(written):,} of them"
-        )
-        print(
-            f"  this process: {resident_mb() - rss_mb:.0f} MB more at its peak ({resident_mb():.0f})"
-        )
+        print(f"  this process: {resident_mb() - rss_mb:.0f} MB more ({resident_mb():.0f} at most)")
+        await report_memory(client, names, written)
         for query in QUERIES:
             await timed_search(client, names, query)
-        before = enricher.stats.requests_total
-        clock.hours_left_s = 3 * 3600
-        await report_pass("three hours", enricher, clock.until_idle)
-        calls = enricher.stats.requests_total - before
-        print(f"  {calls} requests in 3 h: {calls / 180:.2f} a minute")
-        every = [m.decode() for m in await client.zrange(names.volume("kalshi"), 0, -1)]
-        enricher.remove(every)
-        clock.hours_left_s = len(every) / 500 * 5 + 60
-        await report_pass("removing all", enricher, clock.until_idle)
-        print(f"  keys left: {await client.dbsize()}")
+        await report_later(client, names, enricher, clock)
         task.cancel()
         await client.aclose()
-    del markets
+
+
+async def report_memory(client: Any, names: Names, written: Written) -> None:
+    """Print what the index and the digests take."""
+    index, words = await index_mb(client, names, "kalshi")
+    print(f"  index of titles: {index:.1f} MB, {words:,} words")
+    known = written._digests
+    size = sys.getsizeof(known)
+    size += sum(sys.getsizeof(key) + sys.getsizeof(value) for key, value in known.items())
+    print(f"  digests: {size / len(known):.0f} bytes a record, {len(known):,} of them")
+
+
+async def report_later(client: Any, names: Names, enricher: Enricher, clock: Pass) -> None:
+    """Let three hours pass, then remove everything."""
+    before = enricher.stats.requests_total
+    clock.hours_left_s = 3 * 3600
+    await report_pass("three hours", enricher, clock.until_idle)
+    calls = enricher.stats.requests_total - before
+    print(f"  {calls} requests in 3 h: {calls / 180:.2f} a minute")
+    every = [m.decode() for m in await client.zrange(names.volume("kalshi"), 0, -1)]
+    enricher.remove(every)
+    clock.hours_left_s = len(every) / 500 * 5 + 60
+    await report_pass("removing all", enricher, clock.until_idle)
+    print(f"  keys left: {await client.dbsize()}")
 
 
 async def report_pass(name: str, enricher: Enricher, run: Callable[[], Any]) -> None:
@@ -326,7 +328,7 @@ def main() -> None:
         assert venue.stdout is not None
         try:
             port = int(venue.stdout.readline())
-            uvloop.run(measure(port, options.markets))
+            uvloop.run(measure(port))
         finally:
             venue.terminate()
 

@@ -53,6 +53,7 @@ _LIFETIMES: Final = {
     "fok": "fill_or_kill",
 }
 _CONFLICT: Final = 409
+_TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -115,7 +116,7 @@ class KalshiDesk:
             if exc.status == _CONFLICT:
                 # Its id is taken: by this very order, placed before, or by another.
                 return await self._look_up(order, body, since_s=None, cause=exc)
-            if 0 < exc.status < _SERVER_ERROR:
+            if 0 < exc.status < _SERVER_ERROR and exc.status != _TIMED_OUT:
                 self._grids.pop(order.market_id, None)
                 raise OrderRejected(str(exc), status=exc.status) from exc
             return await self._look_up(order, body, since_s=sent_s - LOOK_BACK_S, cause=exc)

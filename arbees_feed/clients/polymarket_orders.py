@@ -27,7 +27,7 @@ from arbees_feed.clients.model import (
     PolymarketAccount,
 )
 from arbees_feed.clients.polymarket_answers import PLATFORM
-from arbees_feed.errors import RequestFailed, SettingsError
+from arbees_feed.errors import AuthenticationRejected, RequestFailed, SettingsError
 
 _HUNDREDTH: Final = Decimal("0.01")
 _SERVER_ERROR: Final = 500
@@ -58,6 +58,7 @@ async def open_desk(account: PolymarketAccount | Trader | None) -> AsyncIterator
     Raises:
         MissingExtra: the official client is not installed.
         SettingsError: there is no account.
+        AuthenticationRejected: the account is refused.
     """
     if account is None:
         raise SettingsError("Polymarket orders need an account: PolymarketClient(account=…)")
@@ -65,11 +66,19 @@ async def open_desk(account: PolymarketAccount | Trader | None) -> AsyncIterator
     if not isinstance(account, PolymarketAccount):
         yield PolymarketDesk(account, sdk)
         return
-    trader = await sdk.AsyncSecureClient.create(
-        private_key=account.private_key, wallet=account.wallet
-    )
-    async with trader:
+    async with await _log_in(account, sdk) as trader:
         yield PolymarketDesk(trader, sdk)
+
+
+async def _log_in(account: PolymarketAccount, sdk: ModuleType) -> Any:
+    try:
+        return await sdk.AsyncSecureClient.create(
+            private_key=account.private_key, wallet=account.wallet
+        )
+    except (sdk.TransportError, sdk.RateLimitError) as exc:
+        raise _failed("Polymarket can't be logged in to", exc) from exc
+    except sdk.PolymarketError as exc:
+        raise AuthenticationRejected(f"Polymarket refuses the account: {exc}") from exc
 
 
 def _load_sdk() -> ModuleType:
@@ -103,8 +112,8 @@ class PolymarketDesk:
                 post_only=order.post_only,
                 expiration=None if expires is None else int(expires.timestamp()),
             )
-        except sdk.TransportError as exc:
-            raise RequestFailed(f"the order was not sent: {exc}") from exc
+        except (sdk.TransportError, sdk.RateLimitError, sdk.RequestRejectedError) as exc:
+            raise _failed("the order was not sent", exc) from exc
         except sdk.PolymarketError as exc:
             raise OrderInvalid(f"the official client refuses the order: {exc}") from exc
         return self._result(order, market, await self._post(order, signed))
@@ -114,13 +123,11 @@ class PolymarketDesk:
         try:
             return await self._trader.post_order(signed)
         except sdk.RateLimitError as exc:
-            raise RequestFailed(str(exc), status=429, retry_after_s=exc.retry_after) from exc
+            raise _failed("the order was refused", exc) from exc
         except sdk.RequestRejectedError as exc:
             if exc.restriction is not None:
                 # The engine restarts, or takes cancellations only: it says so and takes nothing.
-                raise RequestFailed(
-                    str(exc), status=exc.status, retry_after_s=exc.retry_after
-                ) from exc
+                raise _failed("the order was refused", exc) from exc
             if exc.status < _SERVER_ERROR:
                 raise OrderRejected(str(exc), status=exc.status) from exc
             raise _unknown(order, exc) from exc
@@ -150,9 +157,7 @@ class PolymarketDesk:
         try:
             answer = await self._trader.cancel_order(order_id=order_id)
         except self._sdk.PolymarketError as exc:
-            retry_after_s = getattr(exc, "retry_after", None)
-            status = getattr(exc, "status", 0)
-            raise RequestFailed(str(exc), status=status, retry_after_s=retry_after_s) from exc
+            raise _failed(f"{order_id} may or may not be canceled", exc) from exc
         if order_id not in answer.canceled:
             reason = dict(answer.not_canceled).get(order_id, "no reason given")
             raise NotFound(f"Polymarket did not cancel {order_id}: {reason}")
@@ -171,6 +176,15 @@ def _check(order: OrderRequest, market: Market) -> None:
     tick = Decimal(market.tick_size or 0)
     if tick and order.exact_price % tick:
         raise OrderInvalid(f"price {order.price} is off the grid of {tick}")
+
+
+def _failed(what: str, exc: Any) -> RequestFailed:
+    """Return what the official client's error says: its status, and when to come again."""
+    too_often = 429 if type(exc).__name__ == "RateLimitError" else 0
+    status = getattr(exc, "status", too_often)
+    return RequestFailed(
+        f"{what}: {exc}", status=status, retry_after_s=getattr(exc, "retry_after", None)
+    )
 
 
 def _unknown(order: OrderRequest, cause: Exception) -> OrderOutcomeUnknown:

@@ -115,8 +115,10 @@ async def _in_venue(
         matches += await _among_most_traded(client, names, venue, sets, limit - len(matches))
     else:
         matches = await _among_most_traded(client, names, venue, sets, limit)
-    best = sorted(matches, key=_Match.rank)
-    return list({match.market: match for match in reversed(best)}.values())[::-1][:limit]
+    best: dict[str, _Match] = {}
+    for match in sorted(matches, key=_Match.rank):
+        best.setdefault(match.market, match)
+    return list(best.values())[:limit]
 
 
 async def _sets_of(client: Any, names: Names, venue: str, words: Sequence[str]) -> _Sets | None:

@@ -116,17 +116,16 @@ async def open_pipe(
     """
     connection = _connection(url, timeout_s, client_name)
     try:
-        await connection.connect()
-        server_id = await _server_id(connection)
-    except redis_errors.RedisError as exc:
-        await connection.disconnect(nowait=True)
-        raise _translated(exc) from exc
-    # redis-py has no public way to its transport; tests/transport/test_redis.py guards this line.
-    transport = connection._writer.transport  # noqa: SLF001
-    transport.set_write_buffer_limits(high=HIGH_WATER)
-    pipe = RedisPipe(owner, transport, server_id)
-    transport.set_protocol(pipe)
-    try:
+        try:
+            await connection.connect()
+            server_id = await _server_id(connection)
+        except redis_errors.RedisError as exc:
+            raise _translated(exc) from exc
+        # redis-py has no public way to its transport; tests/transport/test_redis.py guards this.
+        transport = connection._writer.transport  # noqa: SLF001
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        pipe = RedisPipe(owner, transport, server_id)
+        transport.set_protocol(pipe)
         yield pipe
     finally:
         # Also keeps the connection alive until here: a StreamWriter closes its transport when it

@@ -1,6 +1,7 @@
 """Answers that no client should believe: a clear outcome for each, nothing stuck."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -62,11 +63,10 @@ async def test_a_record_that_is_none_costs_only_itself(peer_client: Client, peer
 
 async def test_an_endless_cursor_ends_in_an_error(peer_client: Client, peer: Peer) -> None:
     peer.say(page(peer_client, [1, 2], "again"))
-    found = []
+    markets = peer_client.get_markets()
+    assert await anext(markets) != await anext(markets)
     with pytest.raises(ProtocolViolation, match=r"/markets.*cut short"):
-        async for each in peer_client.get_markets():
-            found.append(each.market_id)  # noqa: PERF401 - what came before the error counts
-    assert len(found) == 2
+        await anext(markets)
     assert len(peer.asked) == 2
 
 
@@ -113,9 +113,9 @@ async def test_a_body_that_is_no_answer_names_its_url(
         await peer_client.get_orderbook(market_id)
     with pytest.raises(ProtocolViolation, match=peer.url):
         await anext(peer_client.get_trades(market_id))
+    history = peer_client.get_price_history(market_id, now() - timedelta(days=1), now())
     with pytest.raises(ProtocolViolation, match=peer.url):
-        start = now().replace(minute=0)
-        await anext(peer_client.get_price_history(market_id, start.replace(day=1), start))
+        await anext(history)
 
 
 @pytest.mark.parametrize("level", [["1.2000", "5.00"], ["NaN", "5.00"], ["0.5", "-1"], ["x", "1"]])

@@ -90,7 +90,7 @@ def test_make_targets_in_documents_exist() -> None:
 
 def test_operations_lists_every_event_of_the_log() -> None:
     source = "".join(path.read_text() for path in sorted((ROOT / "arbees_feed").rglob("*.py")))
-    calls = r"\b_?log\.(debug|info|warning|error)\(\s*\"([^\"]+)\""
+    calls = r"\b_?(?:log|warnings)\.(debug|info|warning|error)\(\s*\"([^\"]+)\""
     logged = {(event, level) for level, event in re.findall(calls, source)}
     text = (ROOT / "docs" / "operations.md").read_text()
     shown = set(re.findall(r"^\| `([^`]+)` \| (info|warning|error) \|", text, re.MULTILINE))

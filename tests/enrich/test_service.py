@@ -5,14 +5,22 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
-from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Found, Request
 from arbees_feed.core.wire import Names
+from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.timing import wait_for_event
 from arbees_feed.enrich.writer import MetadataWriter
-from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
+from arbees_feed.errors import (
+    AuthenticationRejected,
+    ProtocolViolation,
+    RedisUnavailable,
+    RequestFailed,
+)
 
 OPTIONS = EnrichOptions(refresh_s=60.0, lookup_every_s=5.0, overlap_s=120)
 ROUNDS_A_REFRESH = 12
@@ -343,3 +351,135 @@ def _both(markets: Any) -> Any:
     assert markets == [MarketId("M1")]
     yield Request("lookup")
     yield Found(markets=[market(1), market(2)])
+
+
+def with_venue(venue: Any, redis: Any, clock: Any, app: App, **options: Any) -> Enricher:
+    """Return an enricher whose writer knows whose markets it keeps."""
+    return Enricher(
+        venue,
+        venue,
+        MetadataWriter(redis, Names(), venue="kalshi", now=lambda: clock.s),
+        first_price=app.first_price.wait,
+        unknown=app.unknown,
+        options=EnrichOptions(**{"refresh_s": 60.0, **options}),
+        timing=clock.timing,
+    )
+
+
+async def test_a_market_that_is_gone_leaves_nothing_behind(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    venue.pages = [
+        Found(
+            markets=[market(1, event_id="E"), market(2, event_id="F")],
+            events=[
+                EventMeta("E", "kalshi", title="E", market_ids=(MarketId("M1"),)),
+                EventMeta("F", "kalshi", title="F", market_ids=(MarketId("M2"),)),
+            ],
+        )
+    ]
+    enricher = with_venue(venue, redis, clock, app)
+    await clock.run(enricher.run)
+    enricher.remove([MarketId("M1")])
+    await clock.run(enricher.run)
+    left = " ".join(sorted(str(key) for key in await redis.keys("*")))
+    assert "M1" not in left
+    assert "event:E" not in left
+    assert "market:M2:meta" in left
+
+
+async def test_an_ended_market_goes_after_a_while_and_does_not_come_back(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    """The venue goes on listing it beside its living siblings."""
+    venue.pages = [Found(markets=[market(1, status="settled"), market(2, status="open")])]
+    enricher = with_venue(venue, redis, clock, app, forget_after_s=200.0)
+    await clock.run(enricher.run)
+    assert len(await titles(redis)) == 2
+    assert enricher.stats.leaving == 1
+    await clock.run(enricher.run, rounds=80)
+    assert list(await titles(redis)) == ["market:M2:meta"]
+    assert enricher.stats.leaving == 0
+    assert enricher.stats.listings_done > 4
+
+
+async def test_what_a_former_run_left_goes_unless_the_venue_knows_it(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    former = MetadataWriter(redis, Names())
+    await former.write(Found(markets=[market(1), market(2), market(3)]))
+    venue.pages = [Found(markets=[market(1)])]
+    venue.add(market(2))
+    enricher = with_venue(venue, redis, clock, app)
+    await clock.run(enricher.run, rounds=2)
+    assert venue.lookups == [["M2", "M3"]]
+    assert list(await titles(redis)) == ["market:M1:meta", "market:M2:meta"]
+
+
+async def test_between_full_listings_only_changes_are_asked_for(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    enricher = with_venue(venue, redis, clock, app, full_s=300.0, lookup_every_s=30.0)
+    await clock.run(enricher.run, rounds=20)
+    assert [since is None for since in venue.listings] == 2 * [True, False, False, False, False] + [
+        True
+    ]
+
+
+async def test_how_a_market_ended_is_asked_for_once_more(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    venue.pages = [Found(markets=[market(1, status="open")])]
+    venue.add(market(1, status="settled", extras={"result": "yes"}))
+    enricher = with_venue(venue, redis, clock, app, refresh_s=1e6, recheck_after_s=20.0)
+    await clock.run(enricher.run)
+    enricher.recheck([MarketId("M1")])
+    await clock.run(enricher.run, rounds=3)
+    assert venue.lookups == []
+    await clock.run(enricher.run, rounds=3)
+    assert venue.lookups == [["M1"]]
+    assert await redis.hget("market:M1:meta", "result") == "yes"
+
+
+async def test_progress_is_said_every_ten_seconds_and_at_the_end(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    venue.pages = [Found(markets=[market(number)]) for number in range(9)]
+    await MetadataWriter(redis, Names()).write(Found(markets=[market(n) for n in range(12)]))
+    fetch = venue.fetch
+
+    async def slowly(request: Request) -> bytes | None:
+        clock.s += 4.0
+        return await fetch(request)
+
+    venue.fetch = slowly
+    enricher = with_venue(venue, redis, clock, app)
+    with capture_logs() as lines:
+        await clock.run(enricher.run)
+    said = [line for line in lines if line["event"].startswith("enrichment")]
+    assert [(line["markets"], line["pages"], line.get("eta_s")) for line in said] == [
+        (3, 3, 36.0),
+        (6, 6, 24.0),
+        (9, 9, 12.0),
+        (9, 9, None),
+    ]
+    assert said[0]["venue"] == "kalshi"
+    assert enricher.stats.last_listing_s == 36.0
+
+
+async def test_the_venue_is_asked_once_how_fast_it_may_be_asked(venue: Any) -> None:
+    venue.allowed = [Found(rates=Rates(5.0, 6.0))]
+    told: list[Rates] = []
+    await Allowance(venue, venue, told.append).run()
+    assert told == [Rates(5.0, 6.0)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RequestFailed("away"), AuthenticationRejected("no key"), ProtocolViolation("HTML")],
+)
+async def test_not_being_told_the_rate_is_no_failure(venue: Any, error: Exception) -> None:
+    venue.failures["limits"] = [error]
+    told: list[Rates] = []
+    await Allowance(venue, venue, told.append).run()
+    assert told == []

@@ -180,3 +180,55 @@ async def test_a_refused_write_is_told(writer: MetadataWriter, client: Redis) ->
     await client.set("t:market:M1:meta", "not a hash")
     with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
         await writer.write(Found(markets=[market()]))
+
+
+async def everything(client: Redis) -> set[str]:
+    """Return all keys."""
+    return {str(key) for key in await client.keys("*")}
+
+
+async def test_removing_a_market_takes_its_hash_words_rank_and_place_in_the_event(
+    writer: MetadataWriter, client: Redis
+) -> None:
+    writer.venue = "kalshi"
+    event = EventMeta("E", "kalshi", title="Event", market_ids=(MarketId("M1"), MarketId("M2")))
+    await writer.write(Found(markets=[market(1), market(2)], events=[event]))
+    await writer.remove(["M1"])
+    assert not writer.knows("M1")
+    assert await client.exists("t:market:M1:meta") == 0
+    assert await client.smembers("t:event:E:markets") == {"M2"}
+    assert await client.zrange("t:feed:volume:kalshi", 0, -1) == ["M2"]
+    assert await client.smembers("t:feed:search:kalshi:market") == {"M2"}
+    assert await client.zscore("t:feed:search:kalshi", "m1") is None
+    assert await client.hget("t:event:E:meta", "title") == "Event"
+    await writer.remove(["M2", "NEVER SEEN"])
+    assert await everything(client) == {"t:feed:search"}
+    assert (writer.stats.removed, writer.stats.events_removed) == (3, 1)
+
+
+async def test_a_market_that_was_removed_can_come_again(
+    writer: MetadataWriter, client: Redis
+) -> None:
+    event = EventMeta("E", "kalshi", title="Event", market_ids=(MarketId("M1"),))
+    writer.venue = "kalshi"
+    await writer.write(Found(markets=[market(1)], events=[event]))
+    before = await everything(client)
+    await writer.remove(["M1"])
+    await writer.write(Found(markets=[market(1)], events=[event]))
+    assert await everything(client) == before
+
+
+async def test_what_a_former_run_left_is_counted_and_shown(
+    writer: MetadataWriter, client: Redis
+) -> None:
+    writer.venue = "kalshi"
+    await MetadataWriter(client, NAMES).write(Found(markets=[market(1), market(2)]))
+    await writer.write(Found(markets=[market(2)]))
+    assert await writer.count() == 2
+    assert [name async for name in writer.strangers()] == ["M1"]
+
+
+async def test_what_is_remembered_is_small(writer: MetadataWriter) -> None:
+    """Sixteen bytes a market beside its id: 100,000 markets are some 15 MB."""
+    await writer.write(Found(markets=[market()]))
+    assert len(writer._written._digests["M1"]) == 16
