@@ -27,9 +27,14 @@ class Remover:
         for market, old in stored.items():
             if old.event_id:
                 pipeline.srem(self._names.event_markets(old.event_id), market)
-        self._index.remove(pipeline, venue, [Entry(m, old.words) for m, old in stored.items()])
+        for platform, some in _by_platform(stored, venue).items():
+            entries = [Entry(market, old.words) for market, old in some.items()]
+            self._index.remove(pipeline, platform, entries)
+            self._index.drop(pipeline, platform, list(some))
         await execute(pipeline, self._timeout_s)
-        gone = await self.tidy(stored.values(), venue)
+        gone: list[str] = []
+        for platform, some in _by_platform(stored, venue).items():
+            gone += await self.tidy(some.values(), platform)
         # The hashes last: they are what a second attempt would read.
         pipeline = self._redis.pipeline(transaction=False)
         self._index.drop(pipeline, venue, markets)
@@ -68,3 +73,12 @@ class Remover:
             pipeline.delete(*(self._names.event_meta(event) for event in gone))
         await execute(pipeline, self._timeout_s)
         return gone
+
+
+def _by_platform(
+    stored: Mapping[str, Stored], otherwise: str
+) -> Mapping[str, Mapping[str, Stored]]:
+    by_platform: dict[str, dict[str, Stored]] = {}
+    for market, old in stored.items():
+        by_platform.setdefault(old.platform or otherwise, {})[market] = old
+    return by_platform

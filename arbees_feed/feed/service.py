@@ -20,6 +20,7 @@ from arbees_feed.feed.session import Connection, Session
 _log = structlog.get_logger("arbees_feed.feed")
 
 CHECK_S = 0.1
+BUSY_MARKETS = 20
 PROGRESS_S = 2.0
 SETTLE_S = 2.0
 """How long a fresh ticker channel may take to speak of a market before REST is asked."""
@@ -82,7 +83,11 @@ class VenueLink:
             decoder = feed.spec.new_decoder(self._options)
             self.stats = decoder.stats
             self.session = Session(
-                connection, decoder, feed.table, silence_timeout_s=feed.spec.silence_timeout_s
+                connection,
+                decoder,
+                feed.table,
+                silence_timeout_s=feed.spec.silence_timeout_s,
+                is_busy=self._is_busy,
             )
             self.opened_s = time.monotonic()
             feed.connected()
@@ -95,6 +100,11 @@ class VenueLink:
             finally:
                 feed.lost(self, reason)
                 self.session = self.stats = None
+
+    def _is_busy(self) -> bool:
+        """Tell whether so many markets are on this connection that some would always move."""
+        carried = len(self._feed.table) if self._options.tickers else len(self.markets)
+        return carried >= BUSY_MARKETS
 
     def full(self, refused: Iterable[MarketId]) -> None:
         """The venue takes no more on this connection than it has without these."""

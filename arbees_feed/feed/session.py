@@ -16,6 +16,8 @@ from arbees_feed.errors import ConnectionLost, FeedError
 from arbees_feed.feed.markets import MarketTable
 
 TICK_S = 0.25
+DATA_TIMEOUT_S = 60.0
+"""A busy connection without data for so long is made anew; a pong proves the socket only."""
 
 
 class Connection(Protocol):
@@ -45,6 +47,7 @@ class Session:
         table: MarketTable,
         *,
         silence_timeout_s: float,
+        is_busy: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,6 +55,10 @@ class Session:
         self._decoder = decoder
         self._table = table
         self._silence_timeout_s = silence_timeout_s
+        self._is_busy = is_busy
+        self._last_data_s = monotonic()
+        self._events_seen = 0
+        self._events = 0
         self._sleep = sleep
         self._monotonic = monotonic
 
@@ -80,6 +87,7 @@ class Session:
             frame = await receive()
             events = decode(frame)
             if events:
+                self._events += 1
                 apply(events, self, connection.received_ns)
             if outbox:
                 await self._flush()
@@ -92,8 +100,16 @@ class Session:
             silent_s = now_s - self._connection.last_life_s
             if silent_s > self._silence_timeout_s:
                 raise ConnectionLost(f"no frame of any kind in {silent_s:.0f} s")
+            self._check_data(now_s)
             self._apply(self._decoder.tick(now_s))
             await self._flush()
+
+    def _check_data(self, now_s: float) -> None:
+        """End a busy connection that lives (pings, PONG) and brings nothing: it may be frozen."""
+        if self._events != self._events_seen or not self._is_busy():
+            self._events_seen, self._last_data_s = self._events, now_s
+        elif now_s - self._last_data_s > DATA_TIMEOUT_S:
+            raise ConnectionLost(f"alive, but no data in {now_s - self._last_data_s:.0f} s")
 
     def _apply(self, events: Sequence[Event]) -> None:
         if events:

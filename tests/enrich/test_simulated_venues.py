@@ -1,24 +1,29 @@
 """Catalogues, fetcher, writer and services together, against simulated venues and a real server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Catalogue, Selection
 from arbees_feed.core.wire import Names
+from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.crawl import crawl
 from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.search import search
 from arbees_feed.enrich.service import Enricher
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RequestFailed
 from arbees_feed.sim import KALSHI, POLYMARKET, SimConfig, SimServer, Venue
 from arbees_feed.transport.http import HttpFetcher, HttpOptions
+from arbees_feed.transport.rest_failover import FailoverFetcher
 from arbees_feed.venues.kalshi.catalogue import KalshiCatalogue
 from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
 
@@ -31,11 +36,15 @@ class World:
     def __init__(self, sim: SimServer, session: aiohttp.ClientSession) -> None:
         self.sim = sim
         options = HttpOptions(timeout_s=10.0, rates=Rates(1e6, 1e6))
-        self.fetcher = HttpFetcher(session, options)
+        self.fetcher = HttpFetcher(session, options, sign=self.sign)
         self.catalogues: dict[str, Catalogue] = {
             KALSHI: KalshiCatalogue({"rest": sim.kalshi_rest_url}),
             POLYMARKET: PolymarketCatalogue({"gamma": sim.gamma_url, "clob": sim.clob_url}),
         }
+
+    def sign(self, method: str, path: str) -> Mapping[str, str]:
+        """Sign a request for Kalshi."""
+        return self.sim.credentials.headers(method, path, time.time_ns() // 1_000_000)
 
     def ids(self, venue: str) -> list[MarketId]:
         """Return all markets of a venue."""
@@ -179,3 +188,94 @@ async def test_a_failing_venue_is_told_and_recovered_from(
     await clock.run(enricher.run)
     for market in world.ids(venue_name):
         assert await valkey.hget(f"market:{market}:meta", "title")
+
+
+@VENUES
+async def test_tops_over_rest_are_the_truth(world: World, venue_name: Venue) -> None:
+    """A bid in the books of the simulator has the same units as ours."""
+    catalogue = world.catalogues[venue_name]
+    listed = [f async for f in crawl(catalogue.listing(None), world.fetcher)]
+    assert listed
+    for asked in (None, [*world.ids(venue_name), MarketId("123")]):
+        found = [f async for f in crawl(catalogue.tops(asked), world.fetcher)]
+        tops = {top.market: top for finding in found for top in finding.tops}
+        assert tops.keys() == set(world.ids(venue_name))
+        for market, top in tops.items():
+            truth = world.sim.world.market(market)
+            assert (top.bid, top.bid_size, top.ask, top.ask_size) == truth.top()
+            if venue_name == POLYMARKET:
+                assert top.ts_ns == truth.ts_ms * 1_000_000
+            else:
+                assert top.last_price == truth.last_trade
+
+
+@VENUES
+async def test_a_market_that_has_ended_has_no_top(world: World, venue_name: Venue) -> None:
+    market = world.ids(venue_name)[0]
+    world.sim.close_market(market)
+    plan = world.catalogues[venue_name].tops([market])
+    found = [f async for f in crawl(plan, world.fetcher)]
+    assert [top for finding in found for top in finding.tops] == []
+
+
+@VENUES
+async def test_everything_is_all_open_markets_and_new_ones_later(
+    world: World, venue_name: Venue, clock: Any
+) -> None:
+    wanted: list[MarketId] = []
+    universe = Universe(
+        world.catalogues[venue_name],
+        world.fetcher,
+        Selection(everything=True),
+        want=wanted.extend,
+        gone=lambda _: None,
+        timing=clock.timing,
+    )
+    await clock.run(universe.run)
+    assert sorted(wanted) == sorted(world.ids(venue_name))
+    new = world.sim.open_market(venue_name)
+    await clock.run(universe.run, rounds=1)
+    assert wanted[30:] == [new.id]
+
+
+@VENUES
+async def test_titles_are_found_after_enrichment_and_not_after_the_end(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    enricher = enricher_of(world, venue_name, valkey, clock)
+    await clock.run(enricher.run)
+    market = world.ids(venue_name)[0]
+    title = world.sim.world.market(market).title
+    hits = await search(valkey, Names(), title)
+    assert market in [hit.market_id for hit in hits]
+    enricher.remove(world.ids(venue_name))
+    await clock.run(enricher.run)
+    assert await search(valkey, Names(), title) == []
+    assert await valkey.keys("*") == ["feed:search"]
+
+
+async def test_the_account_tells_how_fast_it_may_read(world: World) -> None:
+    told: list[Rates] = []
+    await Allowance(world.catalogues[KALSHI], world.fetcher, told.append).run()
+    assert told == [Rates(rate_per_s=16.0, burst=48.0)]
+
+
+async def test_enrichment_goes_on_at_another_host_when_the_first_one_dies(
+    world: World, valkey: Redis, clock: Any
+) -> None:
+    alive = world.sim.kalshi_rest_url
+    dead = f"http://127.0.0.1:{unused_port()}/trade-api/v2"
+    fetcher = FailoverFetcher(world.fetcher, [(dead, alive)])
+    enricher = Enricher(
+        KalshiCatalogue({"rest": dead}),
+        fetcher,
+        MetadataWriter(valkey, Names(), venue="kalshi"),
+        first_price=_at_once,
+        unknown=tuple,
+        timing=clock.timing,
+    )
+    with pytest.raises(RequestFailed):
+        await clock.run(enricher.run)
+    await clock.run(enricher.run)
+    assert fetcher.current == {dead: alive}
+    assert await valkey.zcard("feed:volume:kalshi") == 30

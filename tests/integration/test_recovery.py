@@ -187,6 +187,23 @@ async def test_redis_that_hangs_neither_wedges_the_feed_nor_fills_its_memory(
         assert reader.all_are("live", all_markets(sim))
 
 
+@pytest.mark.parametrize("venue", ["kalshi", "polymarket"])
+async def test_a_busy_connection_that_lives_without_data_is_made_anew(
+    sim: SimServer, redis_url: str, venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings and PONG go on; the real time-out, 60 s, only waits longer."""
+    monkeypatch.setattr("arbees_feed.feed.session.DATA_TIMEOUT_S", 2.0)
+    hurt = sim.kalshi_tickers if venue == "kalshi" else sim.polymarket_tokens
+    async with reading(redis_url) as reader, running(settings_for(sim, redis_url)) as (daemon, _):
+        await reader.until(lambda: reader.all_are("live", all_markets(sim)))
+        feed = {v.venue: v.feed for v in daemon.venues}[venue]
+        sim.faults.freeze(venue, new_sockets=False)
+        await reader.until(lambda: feed.stats.losses == 1)
+        assert "alive, but no data" in feed.stats.last_loss
+        await reader.until(lambda: feed.stats.connects == 2)
+        await settle(sim, reader, hurt)
+
+
 async def test_total_silence_ends_a_connection(sim: SimServer, redis_url: str) -> None:
     """A peer that neither sends nor closes: half-open, as after a cut cable."""
     settings = settings_for(sim, redis_url, polymarket__enabled="false")
