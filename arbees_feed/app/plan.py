@@ -18,6 +18,8 @@ class VenuePlan(msgspec.Struct, frozen=True):
     spec: VenueSpec
     ws_urls: Sequence[str]
     rest_urls: Mapping[str, str]
+    rest_alternatives: Sequence[Sequence[str]]
+    """Addresses of the same interface, each list beginning with one of `rest_urls`."""
     carriage: Carriage
     selection: Selection
     market_filter: MarketFilter
@@ -38,6 +40,7 @@ def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePl
         spec=spec,
         ws_urls=kalshi.ws_url,
         rest_urls={"rest": kalshi.rest_url[0]},
+        rest_alternatives=(kalshi.rest_url,),
         carriage=Carriage(
             options=DecoderOptions(
                 tickers=kalshi.subscribe_all, lifecycle=True, trades=settings.publish.trades
@@ -69,6 +72,7 @@ def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> Ve
         spec=spec,
         ws_urls=polymarket.ws_url,
         rest_urls={"gamma": polymarket.gamma_url, "clob": polymarket.clob_url},
+        rest_alternatives=(),
         carriage=Carriage(
             options=DecoderOptions(lifecycle=True, trades=settings.publish.trades),
             capacity=spec.markets_per_socket,

@@ -24,13 +24,26 @@ def _of_venue(venue: Venue) -> Iterable[Reading]:
     for rows in (_state_rows, _frame_rows, _quote_rows, _service_rows):
         for kind, name, text, value in rows(venue):
             yield Sample(name=name, help=text, kind=kind, value=value, labels=labels)
-    for (host, kind_of_answer), calls in venue.fetcher.stats.calls.items():
+    for (host, kind_of_answer), calls in venue.http.stats.calls.items():
         yield Sample(
             name="rest_calls_total",
             help="REST calls by host and class of answer",
             kind="counter",
             value=calls,
             labels={**labels, "host": host, "status": kind_of_answer},
+        )
+    yield from _gate_rows(venue)
+
+
+def _gate_rows(venue: Venue) -> Iterable[Reading]:
+    gate = venue.http.stats.gate
+    for family, state in gate.breaker_state.items():
+        yield Sample(
+            name="rest_breaker_state",
+            help="Circuit breaker of a family of endpoints: 0 closed, 1 half open, 2 open",
+            kind="gauge",
+            value=state,
+            labels={"venue": venue.venue, "family": family},
         )
 
 

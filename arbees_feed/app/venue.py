@@ -12,25 +12,27 @@ from yarl import URL
 
 from arbees_feed.app.plan import VenuePlan
 from arbees_feed.config import Settings
-from arbees_feed.core.events import MarketListed, Refused
+from arbees_feed.core.events import MarketListed, NoBook, Refused
 from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.rotation import Rotation
-from arbees_feed.core.venue import Catalogue, Selection
+from arbees_feed.core.venue import Catalogue
 from arbees_feed.core.wire import Names
+from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.discovery import Universe, UniverseOptions
 from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
 from arbees_feed.errors import FeedError
 from arbees_feed.feed.demand import Demand, Terms
-from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.market import Hooks, MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import Runnable, VenueFeed
 from arbees_feed.feed.session import Connection
 from arbees_feed.log import RateLimitedWarnings
 from arbees_feed.publish.service import Publisher
 from arbees_feed.supervisor import Policy, keep_running
-from arbees_feed.transport.http import HttpFetcher
+from arbees_feed.transport.http import HttpFetcher, HttpOptions
+from arbees_feed.transport.rest_failover import FailoverFetcher
 from arbees_feed.transport.websocket import open_websocket
 
 _log = structlog.get_logger("arbees_feed.venue")
@@ -61,10 +63,11 @@ class Venue:
         self._urls = Rotation(plan.ws_urls)
         self._first_price = asyncio.Event()
         self._warnings = RateLimitedWarnings(_log, interval_s=10.0)
-        self.fetcher = HttpFetcher(http, sign=self._sign)
         catalogue = spec.new_catalogue(plan.rest_urls)
+        self.http = HttpFetcher(http, HttpOptions(rates=catalogue.rates), sign=self._sign)
+        self.fetcher = FailoverFetcher(self.http, plan.rest_alternatives)
         names = Names(settings.redis.key_prefix)
-        self.writer = MetadataWriter(redis, names)
+        self.writer = MetadataWriter(redis, names, venue=spec.name)
         self._publisher = publisher
         self._forget_after_s = settings.publish.forget_after_s
         self.table = self._new_table(settings)
@@ -80,14 +83,15 @@ class Venue:
         self.universe = self._new_universe(catalogue, settings)
         self.enricher = self._new_enricher(catalogue, settings)
         self.refresher = self._new_refresher(catalogue)
+        self.allowance = Allowance(catalogue, self.fetcher, self.http.set_rates)
 
     def services(self) -> list[Runnable]:
         """Return what the supervisor has to run."""
         services: list[Runnable] = [self.feed]
         if self.demand is not None:
             services.append(self.demand)
-        if self.universe is not None:
-            services.append(_Named(f"{self.venue}-universe", self.universe))
+        services.append(_Named(f"{self.venue}-universe", self.universe))
+        services.append(_Named(f"{self.venue}-allowance", self.allowance))
         if self.enricher is not None:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
         if self.refresher is not None:
@@ -104,9 +108,12 @@ class Venue:
             ),
             monotonic=time.monotonic,
             market_filter=self.plan.market_filter,
-            on_refused=self._on_refused,
-            on_listed=self._on_listed,
-            on_notice=self._on_notice,
+            hooks=Hooks(
+                on_refused=self._on_refused,
+                on_listed=self._on_listed,
+                on_notice=self._on_notice,
+                on_no_book=self._on_no_book,
+            ),
         )
 
     def _new_demand(self, settings: Settings, redis: Any, names: Names) -> Demand | None:
@@ -127,14 +134,11 @@ class Venue:
         passes = self.plan.market_filter.passes
         self.feed.want([m for m in markets if m in named or passes(m)])
 
-    def _new_universe(self, catalogue: Catalogue, settings: Settings) -> Universe | None:
-        selection = self.plan.selection
-        if selection == Selection():
-            return None
+    def _new_universe(self, catalogue: Catalogue, settings: Settings) -> Universe:
         return Universe(
             catalogue,
             self.fetcher,
-            selection,
+            self.plan.selection,
             want=self._want,
             gone=self.feed.drop,
             options=UniverseOptions(refresh_s=settings.enrich.discovery_s),
@@ -149,7 +153,10 @@ class Venue:
             self.writer,
             first_price=self._wait_for_price,
             unknown=self.table.take_new,
-            options=EnrichOptions(refresh_s=settings.enrich.refresh_s),
+            options=EnrichOptions(
+                refresh_s=settings.enrich.refresh_s,
+                forget_after_s=settings.publish.forget_after_s,
+            ),
         )
 
     def _new_refresher(self, catalogue: Catalogue) -> Refresher | None:
@@ -193,6 +200,7 @@ class Venue:
     def _on_listed(self, event: MarketListed) -> None:
         if self.enricher is not None:
             self.enricher.announce([event.meta])
+        self.universe.refresh()
 
     def _on_notice(self, text: str) -> None:
         self._warnings.warning("venue says", venue=self.venue, text=text)
@@ -200,10 +208,17 @@ class Venue:
     def _on_refused(self, event: Refused, link: object) -> None:
         self.feed.refused(event, link)
 
-    def _on_left(self, markets: Sequence[MarketId]) -> None:
+    def _on_no_book(self, event: NoBook) -> None:
+        """Ask over REST what has become of markets whose book never comes."""
+        self._warnings.warning("no book comes", venue=self.venue, markets=list(event.markets[:5]))
+        self.universe.missing(event.markets)
+
+    def _on_left(self, markets: Sequence[MarketId], ended: bool) -> None:  # noqa: FBT001
         """Let what Redis has of markets that ended, or are not wanted, go after a while."""
         for market in markets:
             self._publisher.retire(self.venue, market, self._forget_after_s)
+        if ended and self.enricher is not None:
+            self.enricher.recheck(markets)
 
     async def _wait_for_price(self) -> None:
         await self._first_price.wait()
@@ -222,6 +237,7 @@ class Venue:
         markets = self.table.stats
         return {
             "url": self._urls.current,
+            "rest_url": ", ".join(self.fetcher.current.values()),
             "markets": str(len(self.table)),
             "markets_live": str(self.table.live),
             "books": str(self.feed.books_wanted),
@@ -255,7 +271,7 @@ class Venue:
 class _Named:
     """Gives a service its name."""
 
-    def __init__(self, name: str, service: "Universe | Enricher | Refresher") -> None:
+    def __init__(self, name: str, service: "Universe | Enricher | Refresher | Allowance") -> None:
         self.name = name
         self._service = service
 

@@ -26,11 +26,14 @@ from arbees_feed.cli.text import title_of, without_quote
 from arbees_feed.config import Settings
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.enrich.search import search
 from arbees_feed.errors import RedisUnavailable, SettingsError
 from arbees_feed.venues import VENUES
 
 _SEARCHED = ("title", "subtitle", "event_title", "category", "outcome_yes", "outcome_no", "slug")
 _TITLE_WIDTH = 200
+MOST_HITS = 2_000
+"""So many markets are read at most that the index of titles has found."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -90,9 +93,9 @@ async def _find(
     found: list[Found] = []
     async with reachable(settings.redis) as client:
         try:
-            known = await known_markets(client, names, venues)
+            known, indexed = await _candidates(client, names, venues, words)
             async for market in _all(client, names, venues, known):
-                if _matches(market, words):
+                if indexed or _matches(market, words):
                     found.append(market)
                 if stop.is_set() or len(found) == limit:
                     break
@@ -103,6 +106,18 @@ async def _find(
     elif not found:
         say(f"none of {len(known):,} markets matches")
     return found
+
+
+async def _candidates(
+    client: Any, names: Names, venues: Sequence[str], words: Sequence[str]
+) -> tuple[Sequence[str], bool]:
+    """Return what the index of titles finds, best first; without an answer of it, all markets."""
+    if words:
+        only = venues[0] if len(venues) == 1 else None
+        hits = await search(client, names, " ".join(words), venue=only, limit=MOST_HITS)
+        if hits:
+            return [hit.market_id for hit in hits], True
+    return await known_markets(client, names, venues), False
 
 
 async def _all(

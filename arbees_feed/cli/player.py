@@ -18,7 +18,7 @@ from arbees_feed.core.events import Event, Trade
 from arbees_feed.core.model import MarketId, Quote
 from arbees_feed.core.venue import Decoder, DecoderOptions, DecoderStats, VenueSpec
 from arbees_feed.errors import FatalError, ProtocolViolation
-from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.market import Hooks, MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.venues import VENUES
 
@@ -203,7 +203,7 @@ class Player:
             lambda _: _Outlet(),
             MarketsConfig(),
             monotonic=lambda: self._now_ns / 1e9,
-            on_notice=self._on_notice,
+            hooks=Hooks(on_notice=self._on_notice),
         )
 
     def play(self, entry: Entry) -> None:

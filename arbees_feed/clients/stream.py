@@ -30,7 +30,7 @@ from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Credentials, DecoderOptions, VenueSpec
 from arbees_feed.core.wire import MarketPrice, price_of
 from arbees_feed.errors import FatalError, FeedError
-from arbees_feed.feed.market import Link, MarketsConfig, Outlet
+from arbees_feed.feed.market import Hooks, Link, MarketsConfig, Outlet
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import Carriage, Runnable, VenueFeed
 from arbees_feed.feed.session import Connection
@@ -186,7 +186,7 @@ class PriceStream:
             self._mailbox.slot,
             MarketsConfig(stale_grace_s=line.stale_grace_s),
             monotonic=time.monotonic,
-            on_refused=on_refused,
+            hooks=Hooks(on_refused=on_refused),
         )
         # The lifecycle tells of markets that end.
         carriage = Carriage(DecoderOptions(lifecycle=True), line.spec.markets_per_socket)

@@ -114,6 +114,12 @@ class MarketListed(msgspec.Struct, frozen=True):
     meta: MarketMeta
 
 
+class NoBook(msgspec.Struct, frozen=True):
+    """Books were asked for again and again and never came: unknown or ended markets, perhaps."""
+
+    markets: tuple[MarketId, ...]
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Something a person should read in the log: a venue's error, an unanswered request."""
 
@@ -133,4 +139,5 @@ Event = (
     | MarketListed
     | Notice
     | Refused
+    | NoBook
 )

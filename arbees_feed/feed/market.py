@@ -1,11 +1,12 @@
 """One market as the feed sees it, and the two things it is connected to."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from arbees_feed.core.book import BookState, OrderBook
-from arbees_feed.core.events import TopOfBook, Trade
+from arbees_feed.core.events import MarketListed, NoBook, Refused, TopOfBook, Trade
 from arbees_feed.core.model import Lots, MarketId, Quote, Source, Status, Ticks
 
 Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
@@ -38,6 +39,15 @@ class MarketsConfig(msgspec.Struct, frozen=True):
     stale_grace_s: float = 1.0
     trades: bool = False
     depth: bool = False
+
+
+class Hooks(msgspec.Struct, frozen=True):
+    """Who hears of what is not about prices; none may raise or wait."""
+
+    on_listed: Callable[[MarketListed], None] = lambda _: None
+    on_notice: Callable[[str], None] = lambda _: None
+    on_refused: Callable[[Refused, Link], None] = lambda _event, _link: None
+    on_no_book: Callable[[NoBook], None] = lambda _: None
 
 
 class MarketsStats(msgspec.Struct):

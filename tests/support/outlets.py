@@ -6,7 +6,7 @@ from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import Trade
 from arbees_feed.core.model import MarketId, Quote
 from arbees_feed.core.venue import Decoder
-from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.market import Hooks, MarketsConfig
 from arbees_feed.feed.markets import MarketTable
 
 
@@ -69,5 +69,8 @@ def table_over(
 ) -> MarketTable:
     """Return a table of markets that writes to *outlets*."""
     return MarketTable(
-        outlets.__getitem__, config or MarketsConfig(), monotonic=clock, on_notice=on_notice
+        outlets.__getitem__,
+        config or MarketsConfig(),
+        monotonic=clock,
+        hooks=Hooks(on_notice=on_notice),
     )

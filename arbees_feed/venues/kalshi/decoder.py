@@ -14,6 +14,7 @@ from arbees_feed.core.events import (
     BookSnapshot,
     Event,
     LevelChanged,
+    NoBook,
     Notice,
     Refused,
     TickerLost,
@@ -123,10 +124,7 @@ class KalshiDecoder:
         self._reopen()
         self._books.flush()
         given_up = self._books.overdue()
-        return [
-            Notice(f"kalshi sends no usable book of {ticker}: is the ticker right?")
-            for ticker in given_up
-        ]
+        return (NoBook(tuple(given_up)),) if given_up else _NOTHING
 
     def ended(self, reason: str) -> Sequence[Event]:
         """Say what the end of the connection means for markets: here, nothing."""

@@ -17,6 +17,7 @@ from arbees_feed.core.events import (
     Event,
     LevelSet,
     MarketListed,
+    NoBook,
     Notice,
     TopTold,
     Trade,
@@ -115,11 +116,8 @@ class PolymarketDecoder:
             self.outbox.append(b"PING")
         again, given_up = self._owed.late(now_s)
         self._resubscribe(again)
-        notices = [
-            Notice(f"polymarket sends no book of token {market}: unknown or settled?")
-            for market in given_up
-        ]
-        return [*self._undecided_joins(), *notices] if self._joins else notices
+        missing = (NoBook(tuple(given_up)),) if given_up else _NOTHING
+        return [*self._undecided_joins(), *missing] if self._joins else missing
 
     def _undecided_joins(self) -> list[Event]:
         released: list[Event] = []
