@@ -162,7 +162,13 @@ class Venue:
     def _new_refresher(self, catalogue: Catalogue) -> Refresher | None:
         if not self.plan.carriage.options.tickers:
             return None
-        return Refresher(catalogue, self.fetcher, silent=self.feed.silent, take=self.feed.take_tops)
+        return Refresher(
+            catalogue,
+            self.fetcher,
+            is_settled=self.feed.is_settled,
+            silent=self.table.without_source,
+            take=self.feed.take_tops,
+        )
 
     # -- connections -------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""Prices of markets that stay silent after a reconnect, asked for over REST.
+"""Prices of markets that a ticker channel does not speak of, asked for over REST.
 
-A ticker channel tells changes only: after a reconnect a quiet market would stay stale until its
-next trade. It is asked for once the channel has had time to speak, at most so often.
+The channel tells changes only: at the start a quiet market would have no price, and after a
+reconnect it would stay stale, until its next trade. So all open markets are read once, behind the
+first prices; later the silent ones, once the channel has had time to speak, at most so often.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ class RefreshStats(msgspec.Struct):
     """What was asked for; plain numbers, read by metrics."""
 
     asked: int = 0
+    """Passes over some or all markets."""
     refreshed: int = 0
+    """Markets that got their price this way."""
 
 
 class Refresher:
@@ -37,15 +40,18 @@ class Refresher:
         catalogue: Catalogue,
         fetcher: Fetcher,
         *,
+        is_settled: Callable[[], bool],
         silent: Callable[[], Sequence[MarketId]],
-        take: Callable[[Sequence[TopOfBook]], None],
+        take: Callable[[Sequence[TopOfBook]], int],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = RefreshStats()
         self._catalogue = catalogue
         self._fetcher = fetcher
+        self._is_settled = is_settled
         self._silent = silent
+        self._filled = False
         self._take = take
         self._sleep = sleep
         self._monotonic = monotonic
@@ -59,9 +65,14 @@ class Refresher:
         """
         while True:
             await self._sleep(LOOK_EVERY_S)
-            due = self._due(self._silent())
-            if due:
-                await self._ask(due)
+            if not self._is_settled():
+                continue
+            if not self._filled:
+                await self._ask(None)
+                self._filled = True
+            elif due := self._due(self._silent()):
+                self._asked_s.update(dict.fromkeys(due, self._monotonic()))
+                await self._ask(due if len(due) <= ONE_BY_ONE else None)
 
     def _due(self, silent: Sequence[MarketId]) -> list[MarketId]:
         now_s = self._monotonic()
@@ -70,11 +81,9 @@ class Refresher:
         never_s = now_s - ASK_AGAIN_S
         return [m for m in silent if self._asked_s.get(m, never_s) + ASK_AGAIN_S <= now_s]
 
-    async def _ask(self, markets: list[MarketId]) -> None:
-        self.stats.asked += len(markets)
-        self._asked_s.update(dict.fromkeys(markets, self._monotonic()))
-        plan = self._catalogue.tops(markets if len(markets) <= ONE_BY_ONE else None)
+    async def _ask(self, markets: Sequence[MarketId] | None) -> None:
+        self.stats.asked += 1
+        plan = self._catalogue.tops(markets)
         async with aclosing(crawl(plan, self._fetcher)) as findings:
             async for finding in findings:
-                self.stats.refreshed += len(finding.tops)
-                self._take(finding.tops)
+                self.stats.refreshed += self._take(finding.tops)

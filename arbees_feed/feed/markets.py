@@ -172,12 +172,9 @@ class MarketTable:
         market = self._markets.get(event.market)
         if market is None:
             # Nobody named this market: it is here because the channel carries all of them.
-            if event.market in self._tombstones:
+            market = self._found(event)
+            if market is None:
                 return None
-            if not self._filter.passes(event.market, event.volume):
-                self.stats.filtered += 1
-                return None
-            market = self._market(event.market)
         if event.last_price is not None and event.ts_ns >= market.last_ts_ns:
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
         known = market.ticker
@@ -328,17 +325,32 @@ class MarketTable:
             if market.shown is not None and market.phase == "open" and not market.has_source()
         ]
 
-    def refresh(self, tops: Sequence[TopOfBook], link: Link, now_ns: int) -> None:
+    def refresh(self, tops: Sequence[TopOfBook], link: Link, now_ns: int) -> int:
         """Take tops of book from REST answers, for markets that nothing feeds at the moment.
 
-        They count as a ticker of *link*: when that connection is lost, so are they.
+        They count as a ticker of *link*: when that connection is lost, so are they. Returns how
+        many were of use.
         """
         self._link, self._recv_ns = link, now_ns
+        taken = 0
         for top in tops:
-            market = self._markets.get(top.market)
+            market = self._markets.get(top.market) or self._found(top)
             if market is None or market.phase != "open" or market.has_source():
                 continue
             market.ticker, market.ticker_link = top, link
             market.ticker_source = Source.REST
             market.ts_ns = max(market.ts_ns, top.ts_ns)
+            if market.last_price is None:
+                market.last_price = top.last_price
             self._settle(market, self._recv_ns)
+            taken += 1
+        return taken
+
+    def _found(self, top: TopOfBook) -> Market | None:
+        """Make a market that nobody named, unless it has ended or the filter keeps it out."""
+        if top.market in self._tombstones:
+            return None
+        if not self._filter.passes(top.market, top.volume):
+            self.stats.filtered += 1
+            return None
+        return self._market(top.market)

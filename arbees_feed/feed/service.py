@@ -292,17 +292,17 @@ class VenueFeed:
 
     # -- after a reconnect ------------------------------------------------------------------------
 
-    def silent(self) -> Sequence[MarketId]:
-        """Return markets that the ticker channel has not spoken of since it was opened."""
-        lead = self.links[0] if self.links else None
-        if lead is None or lead.session is None or time.monotonic() < lead.opened_s + SETTLE_S:
-            return ()
-        return self.table.without_source()
+    def is_settled(self) -> bool:
+        """Whether the ticker channel has had time to speak of what moves."""
+        if not self.links or self.links[0].session is None:
+            return False
+        return time.monotonic() >= self.links[0].opened_s + SETTLE_S
 
-    def take_tops(self, tops: Sequence[TopOfBook]) -> None:
+    def take_tops(self, tops: Sequence[TopOfBook]) -> int:
         """Take REST answers for silent markets; they hold as long as the ticker connection."""
         if self.links and (session := self.links[0].session) is not None:
-            self.table.refresh(tops, session, time.time_ns())
+            return self.table.refresh(tops, session, time.time_ns())
+        return 0
 
     # -- state -------------------------------------------------------------------------------------
 

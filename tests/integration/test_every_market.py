@@ -55,6 +55,22 @@ async def test_cache_built_lazily(sim: SimServer, redis_url: str) -> None:
         assert len(daemon.venues[0].table) == len(sim.kalshi_tickers)
 
 
+async def test_markets_that_do_not_move_get_their_first_price_over_rest(redis_url: str) -> None:
+    """Nothing moves at all, so the ticker channel says nothing; the filter holds for REST too."""
+    config = SimConfig(seed=9, kalshi_markets=300, polymarket_markets=0, rate=0.0)
+    async with SimServer(config, kalshi_port=0, polymarket_port=0) as sim:
+        out = sim.kalshi_tickers[0].partition("-")[0]
+        wanted = [t for t in sim.kalshi_tickers if not t.startswith(out)]
+        settings = only_kalshi(sim, redis_url, kalshi__exclude_prefixes=out)
+        async with reading(redis_url) as reader, running(settings) as (daemon, _):
+            await reader.until(lambda: reader.all_are("live", wanted), 20.0)
+            for ticker in wanted:
+                assert reader.prices[ticker][-1]["source"] == "rest"
+                assert top_of(reader.prices[ticker][-1]) == sim.world.market(ticker).top()
+            assert sorted(reader.prices) == sorted(wanted)
+            assert daemon.venues[0].http.stats.calls.total() < 30
+
+
 async def test_reconnect_after_failure(sim: SimServer, redis_url: str) -> None:
     async with reading(redis_url) as reader, running(only_kalshi(sim, redis_url)) as (daemon, _):
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))

@@ -21,6 +21,7 @@ class MarketTop(msgspec.Struct, frozen=True, gc=False):
     yes_bid_size_fp: str
     yes_ask_size_fp: str
     last_price_dollars: str | None = None
+    volume_fp: str | None = None
 
 
 class TopReader:
@@ -49,4 +50,5 @@ class TopReader:
         if not ask or not ask_size or ask == ONE_DOLLAR:
             ask, ask_size = ONE_DOLLAR, 0
         last = self._ticks[record.last_price_dollars or "0"] or None
-        return TopOfBook(MarketId(record.ticker), bid, bid_size, ask, ask_size, last, 0)
+        volume = self._lots[record.volume_fp] if record.volume_fp else None
+        return TopOfBook(MarketId(record.ticker), bid, bid_size, ask, ask_size, last, 0, volume)
