@@ -54,7 +54,8 @@ class Prices:
         await asyncio.sleep(seconds)
         ages = sorted(self.ages_ms)
         p50, p99 = ages[len(ages) // 2], ages[len(ages) * 99 // 100]
-        return f"{len(ages) / seconds:,.0f} prices/s, feed to subscriber p50 {p50:.2f} p99 {p99:.2f} ms"
+        rate = f"{len(ages) / seconds:,.0f} prices/s"
+        return f"{rate}, feed to subscriber p50 {p50:.2f} p99 {p99:.2f} ms"
 
 
 @asynccontextmanager
@@ -116,19 +117,16 @@ class Bench:
 
     async def calls(self, url: str) -> int:
         """Return how many REST calls the daemon has made."""
-        async with self.http.get(f"{url}/metrics") as answer:
-            found = re.findall(
-                r"^arbees_feed_rest_calls_total.* ([\d.e+]+)$", await answer.text(), re.M
-            )
-        return int(sum(map(float, found)))
+        return int(sum(await self._metric(url, "rest_calls_total")))
 
     async def breakers(self, url: str) -> list[float]:
         """Return the states of all circuit breakers."""
+        return await self._metric(url, "rest_breaker_state")
+
+    async def _metric(self, url: str, name: str) -> list[float]:
         async with self.http.get(f"{url}/metrics") as answer:
-            found = re.findall(
-                r"^arbees_feed_rest_breaker_state.* ([\d.]+)$", await answer.text(), re.M
-            )
-        return [float(state) for state in found]
+            form = rf"^arbees_feed_{name}.* ([\d.e+]+)$"
+            return [float(v) for v in re.findall(form, await answer.text(), re.MULTILINE)]
 
     async def start(self, name: str) -> None:
         """Measure the time from process start to the first price."""
@@ -144,7 +142,7 @@ class Bench:
             reader.cancel()
 
     async def coverage(self, markets: int, seconds: float) -> None:
-        """Measure how many markets have the true price after a pause, and how many calls that took."""
+        """Measure how many markets have the true price after a pause, and the REST calls."""
         await self.client.flushall()
         async with feed(self.env, self.redis_url) as url:
             await asyncio.sleep(seconds)
@@ -164,34 +162,52 @@ class Bench:
 
     async def _equal(self) -> int:
         state = await self.state()
-        tops = {i: m["top"] for i, m in state["markets"].items() if m["venue"] == "kalshi"}
+        tops = {
+            market: [told["bid"], told["bid_size"], told["ask"], told["ask_size"]]
+            for market, told in state["markets"].items()
+            if told["venue"] == "kalshi"
+        }
         values = await self.client.mget([f"market:{ticker}:last" for ticker in tops])
         equal = 0
         for top, value in zip(tops.values(), values, strict=True):
             if value is not None:
                 price = msgpack.unpackb(value)
-                told = [round(price["yes_bid"] * 1e4), round(price["yes_bid_size"] * 1e6),
-                        round(price["yes_ask"] * 1e4), round(price["yes_ask_size"] * 1e6)]  # fmt: skip
-                equal += told == list(top)
+                told = [
+                    round(price["yes_bid"] * 1e4),
+                    round(price["yes_bid_size"] * 1e6),
+                    round(price["yes_ask"] * 1e4),
+                    round(price["yes_ask_size"] * 1e6),
+                ]
+                equal += told == top
         return equal
 
-    async def storm(self) -> None:
-        """Measure prices beside a storm of REST errors, from a fresh start."""
+    async def storm(self, markets: int) -> None:
+        """Measure prices beside a storm of REST errors that begins before the first pass."""
         await self.client.flushall()
         prices, ready = Prices(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(prices.follow(self.client, ready))
+            await ready.wait()
+            await self.fault("fail_rest", venue="kalshi", status=429, retry_after_s=1)
             async with feed(self.env, self.redis_url) as url:
-                await asyncio.sleep(4)
-                print(f"calm:   {await prices.window(8)}")
-                await self.fault("fail_rest", venue="kalshi", status=429, count=20, retry_after_s=1)
-                await self.client.flushall()
-                print(f"429s:   {await prices.window(8)}")
-                await self.fault("fail_rest", venue="kalshi", status=500, count=1_000_000)
-                print(f"500s:   {await prices.window(12)}; breakers {await self.breakers(url)}")
+                await prices.first.wait()
+                print(f"429s:   {await prices.window(10)}; breakers {await self.breakers(url)}")
                 await self.fault("clear")
-                print(f"after:  {await prices.window(8)}", flush=True)
+                await self.fault("fail_rest", venue="kalshi", status=500)
+                print(f"500s:   {await prices.window(20)}; breakers {await self.breakers(url)}")
+                await self.fault("clear")
+                began_s = time.monotonic()
+                await self._until_enriched(markets)
+                print(f"all metadata there {time.monotonic() - began_s:.0f} s after the storm")
+                print(f"calm:   {await prices.window(10)}; breakers {await self.breakers(url)}")
             reader.cancel()
+
+    async def _until_enriched(self, markets: int) -> None:
+        async with self.client.pubsub() as pubsub:
+            await pubsub.subscribe("feed:status")  # a heartbeat a second
+            async for _ in pubsub.listen():
+                if int(await self.client.hget("feed:venue:kalshi", "metadata") or 0) >= markets:
+                    return
 
 
 async def main() -> None:
@@ -214,7 +230,7 @@ async def main() -> None:
         await bench.start("failing (503)")
         await bench.fault("clear")
         await bench.coverage(arguments.markets, arguments.seconds)
-        await bench.storm()
+        await bench.storm(arguments.markets)
         await bench.client.aclose()
 
 
