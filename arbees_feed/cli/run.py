@@ -1,12 +1,15 @@
 """`arbees-feed run`: the daemon."""
 
 import asyncio
+import gc
 
 import typer
 
 from arbees_feed import log
 from arbees_feed.app.daemon import Daemon, Running
 from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
+
+GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def run(
@@ -33,7 +36,18 @@ def run(
     async def main(stop: asyncio.Event) -> None:
         await daemon.run(stop, _announce if embedded else _stay_silent)
 
+    _tune_garbage_collection()
     run_until_stopped(main)
+
+
+def _tune_garbage_collection() -> None:
+    """Collect seldom: what a frame makes has no cycles, and a full pass stalls every price.
+
+    What is loaded by now lives as long as the process and need not be looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _announce(running: Running) -> None:

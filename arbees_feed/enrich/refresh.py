@@ -14,11 +14,13 @@ import msgspec
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId
+from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import Catalogue
 from arbees_feed.enrich.crawl import Fetcher, crawl
 
 LOOK_EVERY_S = 1.0
 ASK_AGAIN_S = 30.0
+TAKEN_AT_ONCE = 25
 ONE_BY_ONE = 2_000
 """More silent markets than this are read by paging through all open ones."""
 
@@ -86,4 +88,6 @@ class Refresher:
         plan = self._catalogue.tops(markets)
         async with aclosing(crawl(plan, self._fetcher)) as findings:
             async for finding in findings:
-                self.stats.refreshed += self._take(finding.tops)
+                for some in chunks(finding.tops, TAKEN_AT_ONCE):
+                    self.stats.refreshed += self._take(some)
+                    await asyncio.sleep(0)  # frames are read in between
