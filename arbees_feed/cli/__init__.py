@@ -56,7 +56,6 @@ app = typer.Typer(
     name="arbees-feed",
     cls=_Commands,
     help="Live prices of prediction markets (Kalshi, Polymarket) on Redis channels.",
-    no_args_is_help=True,
     **_STYLE,
 )
 
@@ -81,8 +80,10 @@ def _top(
 
 def main() -> None:
     """Run the command that the arguments name, and end the process with its exit code."""
+    bare = len(sys.argv) == 1
     try:
-        code = app(standalone_mode=False)
+        code = app(["--help"] if bare else None, standalone_mode=False)
+        code = EXIT_USAGE if bare else code
     except TyperException as exc:
         _complain(exc.format_message())
         code = EXIT_USAGE
