@@ -23,6 +23,8 @@ class VenuePlan(msgspec.Struct, frozen=True):
     carriage: Carriage
     selection: Selection
     market_filter: MarketFilter
+    min_volume: float
+    """Of markets that discovery finds, in the venue's own unit."""
     credentials: Credentials | None
 
 
@@ -60,6 +62,7 @@ def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePl
             exclude_prefixes=kalshi.exclude_prefixes,
             min_volume=round(kalshi.min_volume * ONE_CONTRACT),
         ),
+        min_volume=kalshi.min_volume,
         credentials=credentials,
     )
 
@@ -84,8 +87,7 @@ def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> Ve
             top=0 if named or polymarket.all_active else polymarket.top,
             everything=polymarket.all_active,
         ),
-        market_filter=MarketFilter(
-            form=spec.market_form, min_volume=round(polymarket.min_volume * ONE_CONTRACT)
-        ),
+        market_filter=MarketFilter(form=spec.market_form),
+        min_volume=polymarket.min_volume,
         credentials=None,
     )

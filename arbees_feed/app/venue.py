@@ -141,7 +141,9 @@ class Venue:
             self.plan.selection,
             want=self._want,
             gone=self.feed.drop,
-            options=UniverseOptions(refresh_s=settings.enrich.discovery_s),
+            options=UniverseOptions(
+                refresh_s=settings.enrich.discovery_s, min_volume=self.plan.min_volume
+            ),
         )
 
     def _new_enricher(self, catalogue: Catalogue, settings: Settings) -> Enricher | None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from arbees_feed.core.model import MarketId
+from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.venue import Catalogue, Found, Selection
 from arbees_feed.enrich.crawl import Fetcher, crawl
 from arbees_feed.enrich.leaving import ENDED
@@ -26,6 +26,8 @@ class UniverseOptions(msgspec.Struct, frozen=True):
     """A hint brings a pass forward, but not so soon after the last."""
     check_s: float = 600.0
     """How long a market that left the selection counts as alive after somebody looked."""
+    min_volume: float = 0.0
+    """Leave out markets that have traded less, in the venue's own unit; named ones count always."""
     overlap_s: int = 120
     """Ask for new markets from so long before the last pass: answers may be cached, clocks off."""
 
@@ -67,6 +69,7 @@ class Universe:
         self._want = want
         self._gone = gone
         self._options = options
+        self._named = {*selection.markets, *selection.events, *selection.series}
         self._timing = timing
         self._wanted: set[MarketId] = set()
         self._alive_s: dict[MarketId, float] = {}
@@ -139,10 +142,22 @@ class Universe:
         plan = self._catalogue.universe(self._selection, since_s)
         async with aclosing(crawl(plan, self._fetcher)) as findings:
             async for finding in findings:
-                ids = _open_by_volume(finding)
+                ids = self._open_by_volume(finding)
                 found.update(ids)
                 self._add(ids)
         return found
+
+    def _open_by_volume(self, found: Found) -> Sequence[MarketId]:
+        markets = [
+            meta for meta in found.markets if meta.status not in ENDED and self._counts(meta)
+        ]
+        return [m.market_id for m in sorted(markets, key=lambda meta: -meta.volume)]
+
+    def _counts(self, meta: MarketMeta) -> bool:
+        """Tell whether a market has traded enough, or was named by any of its names."""
+        if meta.volume >= self._options.min_volume:
+            return True
+        return not self._named.isdisjoint((meta.market_id, meta.event_id, *meta.extras.values()))
 
     async def _check(self, markets: set[MarketId], named: set[MarketId]) -> None:
         """Ask for the state of markets that were not found, and draw the conclusions.
@@ -191,8 +206,3 @@ class Universe:
         self.stats.wanted = len(self._wanted)
         if new:
             self._want(new)
-
-
-def _open_by_volume(found: Found) -> Sequence[MarketId]:
-    markets = [meta for meta in found.markets if meta.status not in ENDED]
-    return [m.market_id for m in sorted(markets, key=lambda meta: -meta.volume)]

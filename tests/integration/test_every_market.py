@@ -5,6 +5,7 @@ import gc
 import json
 import time
 
+import aiohttp
 import pytest
 from support.feed import reading, running, settings_for, settle, top_of
 
@@ -206,3 +207,24 @@ async def test_depth_for_everything_fills_every_book_over_few_connections(redis_
             assert len(feed.links) == 4
             await settle(sim, reader, sim.kalshi_tickers)
             assert sum(link.session is not None for link in feed.links) == 4
+
+
+async def test_a_minimum_volume_leaves_quiet_polymarket_markets_out_but_named_ones_in(
+    sim: SimServer, redis_url: str
+) -> None:
+    listing = f"{sim.gamma_url}/markets/keyset?limit=100"
+    async with aiohttp.ClientSession() as http, http.get(listing) as answer:
+        listed = (await answer.json())["markets"]
+    volumes = sorted(market["volumeNum"] for market in listed)
+    least = volumes[len(volumes) // 2]
+    quiet = next(market for market in listed if market["volumeNum"] == volumes[0])
+    settings = settings_for(
+        sim, redis_url, kalshi__enabled="false", polymarket__all_active="true",
+        polymarket__min_volume=str(least), polymarket__markets=quiet["slug"],
+    )  # fmt: skip
+    async with reading(redis_url) as reader, running(settings) as (daemon, _):
+        universe = daemon.venues[0].universe
+        await reader.until(lambda: universe.stats.passes > 0)
+        wanted = daemon.venues[0].feed.books_wanted
+        assert len(volumes) // 2 <= wanted <= len(volumes) // 2 + 2 < len(sim.polymarket_tokens)
+        await reader.until(lambda: len(reader.prices) == wanted)
