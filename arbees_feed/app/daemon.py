@@ -67,7 +67,6 @@ class Daemon:
         self._session = time.time_ns()
         self._names = Names(settings.redis.key_prefix)
         self.venues: list[Venue] = []
-        self._redis_failure = ""
 
     async def run(
         self, stop: asyncio.Event, on_ready: Callable[[Running], None] = lambda _: None

@@ -208,8 +208,6 @@ class VenueSpec(msgspec.Struct, frozen=True):
     """(credentials, path of the URL, Unix ms) -> headers of the WebSocket upgrade."""
     silence_timeout_s: float
     """No frame of any kind (pings and pongs count) for so long: the socket is dead."""
-    has_ticker_channel: bool
-    """Whether one channel carries the top of book of every market."""
     markets_per_socket: int
     """How many full books one connection carries."""
     new_catalogue: Callable[[Mapping[str, str]], Catalogue]

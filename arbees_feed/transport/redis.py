@@ -6,7 +6,7 @@ a price; a hiredis reader fed with whole chunks costs a tenth of that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -166,6 +166,3 @@ def _translated(exc: redis_errors.RedisError) -> Exception:
 def open_client(url: str, *, timeout_s: float) -> Redis:
     """Return a redis-py client for everything that is not a price."""
     return Redis.from_url(url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
-
-
-ClientFactory = Callable[[], Redis]

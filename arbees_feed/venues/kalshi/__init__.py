@@ -13,7 +13,6 @@ SPEC = VenueSpec(
     handshake_headers=signed_headers,
     # The server pings every 10 s; two lost pings and some slack.
     silence_timeout_s=30.0,
-    has_ticker_channel=True,
     # A session may carry 500,000 market subscriptions; a subscription's own limit is unpublished.
     markets_per_socket=10_000,
     new_catalogue=KalshiCatalogue,

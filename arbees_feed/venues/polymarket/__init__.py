@@ -20,7 +20,6 @@ SPEC = VenueSpec(
     handshake_headers=_no_headers,
     # We ask PING every 10 s; a PONG queues behind data and was seen 11 s late.
     silence_timeout_s=30.0,
-    has_ticker_channel=False,
     # Above 500 tokens opening books go missing; 200 is what robust clients use.
     markets_per_socket=200,
     new_catalogue=PolymarketCatalogue,
