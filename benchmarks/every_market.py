@@ -31,11 +31,11 @@ KEPT = {k: v for k, v in os.environ.items() if not k.startswith(("ARBEES_", "KAL
 
 
 class Prices:
-    """Counts published prices and how old they are on arrival."""
+    """Counts published prices and how old they are on arrival, those of the stream and of REST."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
-        self.ages_ms: list[float] = []
+        self.ages_ms: dict[str, list[float]] = {}
 
     async def follow(self, client: Any, ready: asyncio.Event) -> None:
         """Read all prices until cancelled."""
@@ -45,17 +45,22 @@ class Prices:
             async for message in pubsub.listen():
                 if message["type"] == "pmessage":
                     price = msgpack.unpackb(message["data"])
-                    self.ages_ms.append((time.time_ns() - price["ts_recv_ns"]) / 1e6)
+                    source = "rest" if price["source"] == "rest" else "stream"
+                    age_ms = (time.time_ns() - price["ts_recv_ns"]) / 1e6
+                    self.ages_ms.setdefault(source, []).append(age_ms)
                     self.first.set()
 
     async def window(self, seconds: float) -> str:
         """Return rate and latency of the next *seconds*."""
         self.ages_ms.clear()
         await asyncio.sleep(seconds)
-        ages = sorted(self.ages_ms)
-        p50, p99 = ages[len(ages) // 2], ages[len(ages) * 99 // 100]
-        rate = f"{len(ages) / seconds:,.0f} prices/s"
-        return f"{rate}, feed to subscriber p50 {p50:.2f} p99 {p99:.2f} ms"
+        told = []
+        for source, ages in sorted(self.ages_ms.items(), reverse=True):
+            ages.sort()
+            p50, p99 = ages[len(ages) // 2], ages[len(ages) * 99 // 100]
+            rate = f"{len(ages) / seconds:,.0f} prices/s from the {source}"
+            told.append(f"{rate}, feed to subscriber p50 {p50:.2f} p99 {p99:.2f} ms")
+        return "; ".join(told)
 
 
 @asynccontextmanager
@@ -192,11 +197,11 @@ class Bench:
             async with feed(self.env, self.redis_url) as url:
                 await prices.first.wait()
                 print(f"429s:   {await prices.window(10)}; breakers {await self.breakers(url)}")
-                await self.fault("clear")
                 await self.fault("fail_rest", venue="kalshi", status=500)
                 print(f"500s:   {await prices.window(20)}; breakers {await self.breakers(url)}")
                 await self.fault("clear")
                 began_s = time.monotonic()
+                print(f"fill:   {await prices.window(10)}; breakers {await self.breakers(url)}")
                 await self._until_enriched(markets)
                 print(f"all metadata there {time.monotonic() - began_s:.0f} s after the storm")
                 print(f"calm:   {await prices.window(10)}; breakers {await self.breakers(url)}")
