@@ -196,6 +196,7 @@ class Bench:
             await self.fault("fail_rest", venue="kalshi", status=429, retry_after_s=1)
             async with feed(self.env, self.redis_url) as url:
                 await prices.first.wait()
+                await asyncio.sleep(5)  # the opening burst is over
                 print(f"429s:   {await prices.window(10)}; breakers {await self.breakers(url)}")
                 await self.fault("fail_rest", venue="kalshi", status=500)
                 print(f"500s:   {await prices.window(20)}; breakers {await self.breakers(url)}")
