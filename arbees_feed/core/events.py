@@ -23,6 +23,18 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     ts_ns: int
 
 
+class BookTold(msgspec.Struct, frozen=True, gc=False):
+    """The venue's own whole book, as an answer to a question of ours: to be compared with ours."""
+
+    market: MarketId
+    bids: Levels
+    asks: Levels
+    ts_ns: int
+    """Venue time of the book's last change; 0 when the venue does not say."""
+    in_step: bool
+    """It came in sequence with the changes: whatever differs at this moment is wrong."""
+
+
 class LevelChanged(msgspec.Struct, frozen=True, gc=False):
     """Relative: the level grew by *change*. Applying it twice corrupts the book."""
 
@@ -132,6 +144,7 @@ Event = (
     | TopTold
     | TopOfBook
     | BookSnapshot
+    | BookTold
     | Trade
     | BookLost
     | TickerLost

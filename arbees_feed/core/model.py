@@ -33,6 +33,22 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
+class Liveness(StrEnum):
+    """What is known of the source of a price at this moment, by evidence and not by silence."""
+
+    LIVE = "live"
+    """Data comes as often as usual."""
+    QUIET = "quiet"
+    """No data for longer than usual, and the venue's own answer agrees with ours."""
+    SUSPECT = "suspect"
+    """The venue was asked and does not answer, or its answer does not agree (yet)."""
+    STALE = "stale"
+    """Readers were told not to believe it."""
+    RESYNCING = "resyncing"
+    """A fresh snapshot was asked for."""
+    CLOSED = "closed"
+
+
 class Source(StrEnum):
     """Where a price was taken from."""
 

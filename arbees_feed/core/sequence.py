@@ -18,7 +18,8 @@ class SequenceTracker:
     After every verdict the tracker stands at the observed number, so that one gap is told once.
     A number below the last is a RESET and not an old duplicate: dropping everything below the
     last would turn a restarted counter into a silent freeze, while treating a straggler as a
-    reset costs one more resync.
+    reset costs one more resync. The same number twice is taken for the same frame twice: a
+    counter that restarts at exactly the number it had, or one above it, can't be told from that.
     """
 
     __slots__ = ("last",)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from arbees_feed.core.events import Event, TopOfBook
+from arbees_feed.core.book import OrderBook
+from arbees_feed.core.events import BookTold, Event, TopOfBook
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
 from arbees_feed.core.ratelimit import Rates
 
@@ -29,6 +30,14 @@ class DecoderStats(msgspec.Struct):
     resyncs: int = 0
     stale_dropped: int = 0
     venue_errors: int = 0
+    hashes_right: int = 0
+    """Books that the venue's own checksum proved right."""
+    hashes_wrong: int = 0
+    """Books whose checksum did not come out, after all that is known to explain it."""
+    mirror_breaks: int = 0
+    """Changes whose twin in the mirrored book was missing or different."""
+    off_grid: int = 0
+    """Prices that are no multiple of the market's tick."""
     unknown_kind_names: dict[str, int] = msgspec.field(default_factory=dict)
     last_problem: str = ""
 
@@ -56,7 +65,7 @@ class Decoder(Protocol):
     """One connection's conversation with a venue, without the connection.
 
     Made anew for each connection, never reset. After `start`, `receive`, `tick`, `add`,
-    `remove` and `resync` the caller sends what is in `outbox` and clears it.
+    `remove`, `resync` and `probe` the caller sends what is in `outbox` and clears it.
     """
 
     outbox: list[bytes]
@@ -91,6 +100,20 @@ class Decoder(Protocol):
 
     def resync(self, market: MarketId, reason: str) -> None:
         """Ask for a fresh snapshot of a market whose book proved wrong (once until answered)."""
+
+    def probe(self, markets: Sequence[MarketId]) -> bool:
+        """Ask the venue, on this connection, for its books of *markets*; answers are BookTold.
+
+        False: this channel has no such question, and REST must be asked. A market that is no
+        member, or whose snapshot is owed anyway, is left out.
+        """
+
+    def verify(self, market: MarketId, book: OrderBook) -> bool | None:
+        """Judge *book* by the venue's own checksum of its newest state.
+
+        None: the venue has no checksum, or it says nothing of this state of the book, or it can't
+        be reproduced here for any market (its recipe has changed). Never raises.
+        """
 
 
 class DecoderOptions(msgspec.Struct, frozen=True):
@@ -131,6 +154,8 @@ class Found(msgspec.Struct, frozen=True):
     events: Sequence[EventMeta] = ()
     tops: Sequence[TopOfBook] = ()
     """Tops of book from REST answers."""
+    books: Sequence[BookTold] = ()
+    """Whole books from REST answers."""
     rates: Rates | None = None
     """How fast the venue lets this account ask."""
 
@@ -173,9 +198,13 @@ class Catalogue(Protocol):
     ProtocolViolation when a whole answer cannot be read; a bad record is skipped and counted.
     """
 
-    stats: CatalogueStats
-    rates: Rates
-    """How fast the venue may be asked by anybody."""
+    @property
+    def stats(self) -> CatalogueStats:
+        """What it counted."""
+
+    @property
+    def rates(self) -> Rates:
+        """How fast the venue may be asked by anybody."""
 
     def immediate(self, selection: Selection) -> Sequence[MarketId]:
         """Return the selected markets that are known without any request."""
@@ -194,6 +223,12 @@ class Catalogue(Protocol):
 
     def tops(self, markets: Sequence[MarketId] | None) -> Crawl:
         """Find the present top of book of these markets, or of all that are open (None)."""
+
+    def books(self, markets: Sequence[MarketId]) -> Crawl:
+        """Find the venue's own books of these markets, now; the unknown are left out.
+
+        A book that is wrong in itself (checksum, form) is left out and counted as skipped.
+        """
 
     def allowance(self) -> Crawl:
         """Find how fast this account may ask; finds nothing where the venue does not tell."""
@@ -214,3 +249,9 @@ class VenueSpec(msgspec.Struct, frozen=True):
     """(base URLs by name: `rest`, or `gamma` and `clob`) -> the venue's metadata."""
     market_form: re.Pattern[str]
     """What a market id of this venue looks like."""
+    max_age_s: float = 0.0
+    """A connection is replaced, with an overlap, at this age; 0: it may live for ever."""
+    kind_key: str = "type"
+    """The field of a frame that names its kind."""
+    known_fields: Mapping[str, frozenset[str]] = {}
+    """Kind of frame -> the names its body may have, nested ones with their path."""

@@ -346,8 +346,44 @@ def test_a_sequence_that_starts_again_costs_a_resync() -> None:
     decoder = filled(M, N)
     events = receive(decoder, delta(1, M, "0.4800", "1.00"))
     assert lost(events) == [M, N]
-    assert decoder.stats.resets == 1
+    assert (decoder.stats.resets, decoder.stats.gaps) == (1, 0)
     assert [command["params"]["action"] for command in sent(decoder)] == ["get_snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("seq", "said"),
+    [(9, "gap on sid 1: 9 after 2"), (1, "reset on sid 1: 1 after 2")],
+)
+def test_a_lost_book_names_what_happened_to_which_counter(seq: int, said: str) -> None:
+    decoder = filled(M, N)
+    events = receive(decoder, delta(seq, M, "0.4800", "1.00"))
+    assert [event.reason for event in events if isinstance(event, BookLost)] == [said, said]
+    assert decoder.stats.last_problem == said
+
+
+def test_what_happened_to_other_counters_is_named_too() -> None:
+    decoder = filled(M)
+    receive(decoder, subscribed(2, "trade"), trade(15, M), trade(17, M))
+    assert decoder.stats.last_problem == "gap on sid 2: 17 after 15"
+    receive(decoder, trade(17, M))
+    assert decoder.stats.last_problem == "duplicate on sid 2: 17 after 17"
+
+
+def test_an_old_snapshot_that_comes_late_is_no_book() -> None:
+    """Changes that came before it are not in it; the next frame alone would tell."""
+    decoder = filled(M, N)
+    receive(decoder, delta(4, M, "0.4800", "1.00"))
+    late = snapshot(3, M, {"0.4700": "1.00"})
+    assert [type(event) for event in receive(decoder, late)] == [BookLost, BookLost]
+    again = receive(decoder, snapshot(5, M, {"0.4800": "334.00"}))
+    assert isinstance(again[-1], BookSnapshot)
+
+
+def test_a_gap_while_books_are_owed_asks_for_none_twice() -> None:
+    decoder = filled(M, N)
+    receive(decoder, delta(4, M, "0.4800", "1.00"), delta(9, M, "0.4800", "1.00"))
+    assert len(sent(decoder)) == 1
+    assert (decoder.stats.gaps, decoder.stats.resyncs) == (2, 2)
 
 
 @pytest.mark.parametrize(

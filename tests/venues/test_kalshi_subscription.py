@@ -1,5 +1,6 @@
 """Kalshi's commands: what is asked for, when, and what is done about refusals."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -7,9 +8,11 @@ import msgspec
 import pytest
 from support.kalshi import Frame, delta, encoded, error, ok, snapshot, subscribed, ticker, trade
 
+from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import (
     BookLost,
     BookSnapshot,
+    BookTold,
     Event,
     NoBook,
     Notice,
@@ -64,6 +67,14 @@ class Conversation:
             )
             for command in self.sent()
         ]
+
+    def answer_snapshots(self, seq: int) -> tuple[int, list[str]]:
+        """Answer what was sent, from *seq* on; return the last number and who was asked for."""
+        named = [name for _, names in self.asked() for name in names]
+        for name in named:
+            seq += 1
+            self.told(snapshot(seq, name))
+        return seq, named
 
 
 def opened(*markets: MarketId) -> Conversation:
@@ -235,18 +246,140 @@ def test_a_book_that_there_was_must_come_again() -> None:
         talk.wait(16)
 
 
-def test_a_book_that_goes_wrong_again_and_again_is_asked_for_once_a_second() -> None:
-    talk = opened(M)
+def test_one_that_never_comes_again_leaves_and_joins_before_the_connection_is_given_up() -> None:
+    talk = opened(M, N)
+    talk.decoder.resync(M, "crossed")
+    rungs = [talk.asked()]
+    for _ in range(2):
+        talk.wait(5)
+        rungs.append(talk.asked())
+    assert rungs == [
+        [("get_snapshot", [M])],
+        [("get_snapshot", [M])],
+        [("delete_markets", [M]), ("add_markets", [M])],
+    ]
+    with pytest.raises(ProtocolViolation, match="no snapshot of KXAAA"):
+        talk.wait(5)
+
+
+def rejoining() -> tuple[Conversation, list[Frame]]:
+    """Return a conversation in which M has just left and joined again, and what was sent for it."""
+    talk = opened(M, N)
+    talk.decoder.resync(M, "crossed")
+    talk.wait(10)
+    return talk, talk.sent()
+
+
+def test_the_snapshot_of_a_market_that_joined_again_is_its_book() -> None:
+    talk, sent = rejoining()
+    answers = [ok(3, 1, sent[-2]["id"]), ok(4, 1, sent[-1]["id"])]
+    (event,) = talk.told(*answers, snapshot(5, M, {"0.5000": "1.00"}))
+    assert isinstance(event, BookSnapshot)
+    talk.wait(60)
+    assert talk.asked() == []
+
+
+def test_an_answer_from_before_a_market_joined_again_is_not_its_book() -> None:
+    """Between leaving and joining no change is told: that book would be wrong, in silence."""
+    talk, sent = rejoining()
+    asked = [c for c in sent if c["params"]["action"] == "get_snapshot"]
+    assert len(asked) == 2
+    late = {**snapshot(3, M, {"0.5000": "1.00"}), "id": asked[-1]["id"]}
+    assert talk.told(late) == []
+    assert talk.told(ok(4, 1, sent[-2]["id"]), {**late, "seq": 5}) == []
+    (event,) = talk.told(snapshot(6, M, {"0.5100": "1.00"}))
+    assert isinstance(event, BookSnapshot)
+
+
+def test_a_market_that_may_not_join_again_is_asked_for_later_and_not_forgotten() -> None:
+    talk, sent = rejoining()
+    talk.told(error(27, sent[-1]["id"]))
+    assert sent[-1]["params"]["action"] == "add_markets"
+    talk.wait(1.25)
+    assert talk.asked() == [("add_markets", [M])]
+    (event,) = talk.told(ok(3, 1, sent[-2]["id"]), snapshot(4, M, {"0.5000": "1.00"}))
+    assert isinstance(event, BookSnapshot)
+
+
+@pytest.mark.parametrize("named", [1, 0])
+def test_an_old_snapshot_is_no_book_of_a_market_that_left_and_returned(
+    named: int,
+) -> None:
+    talk = opened(M, N)
+    talk.decoder.resync(M, "crossed")
+    (asked,) = talk.sent()
+    talk.decoder.remove([M])
+    talk.decoder.add([M])
+    deleted, added = talk.sent()
+    number = named * asked["id"]
+    assert talk.told({**snapshot(3, M, {"0.5000": "1.00"}), "id": number}) == []
+    assert talk.told(ok(4, 1, deleted["id"]), ok(5, 1, added["id"])) == []
+    (event,) = talk.told(snapshot(6, M, {"0.5100": "1.00"}))
+    assert isinstance(event, BookSnapshot)
+
+
+def test_a_market_that_returned_gets_its_book_even_if_its_leaving_is_never_answered() -> None:
+    talk = opened(M, N)
+    talk.decoder.remove([M])
+    talk.decoder.add([M])
     talk.sent()
-    for seq in range(2, 42, 2):
+    assert talk.told(snapshot(3, M, {"0.5100": "1.00"})) == []
+    talk.wait(5)
+    assert talk.asked() == [("add_markets", [M]), ("get_snapshot", [M])]
+    (event,) = talk.told(snapshot(4, M, {"0.5100": "1.00"}))
+    assert isinstance(event, BookSnapshot)
+
+
+def test_a_book_that_goes_wrong_again_and_again_is_asked_for_more_and_more_seldom() -> None:
+    talk = opened(M)
+    talk.wait(10)
+    asked_s = []
+    seq = 1
+    for _ in range(4 * 130):
         talk.decoder.resync(M, "size -1")
+        if talk.asked():
+            asked_s.append(talk.now_s)
+            seq += 1
+            talk.told(snapshot(seq, M))
         talk.wait(0.25)
-        talk.told(snapshot(seq, M), delta(seq + 1, M, "0.4800", "-1.00"))
-    assert 4 <= len(talk.asked()) <= 20
+    pauses_s = [after - before for before, after in pairwise(asked_s)]
+    assert pauses_s == [1, 2, 4, 8, 16, 32, 60]
+
+
+def test_a_book_is_asked_for_once_however_often_it_is_found_wrong() -> None:
     talk = opened(M)
     for _ in range(20):
         talk.decoder.resync(M, "crossed")
     assert talk.asked() == [("get_snapshot", [M])]
+
+
+def test_gaps_every_second_end_in_no_storm_and_nobody_is_forgotten() -> None:
+    """10,000 books on one subscription, which loses a frame each second for a minute."""
+    markets = [MarketId(f"KX-{number:05}") for number in range(10_000)]
+    talk = opened(*markets)
+    talk.wait(10)
+    seq, asked_a_second = len(markets), []
+    times_asked: Counter[str] = Counter()
+    since_gap: set[str] = set()
+    for second in range(60 + 62):
+        if second < 60:
+            seq += 2
+            assert lost(talk.told(delta(seq, markets[0], "0.4800", "1.00"))) == markets
+            since_gap.clear()
+        asked = []
+        for _ in range(4):
+            seq, named = talk.answer_snapshots(seq)
+            asked += named
+            talk.wait(0.25)
+        asked_a_second.append(len(asked))
+        times_asked.update(asked)
+        since_gap.update(asked)
+    assert asked_a_second[0] == len(markets)  # one gap is mended in one breath
+    assert max(asked_a_second[2:]) <= 510
+    assert sum(asked_a_second[:60]) <= 12_000 + 500 * 60
+    assert max(times_asked.values()) - min(times_asked.values()) <= 2
+    assert since_gap == set(markets)
+    assert (talk.decoder.stats.gaps, talk.decoder.stats.resets) == (60, 0)
 
 
 def test_a_gap_asks_in_chunks() -> None:
@@ -258,6 +391,19 @@ def test_a_gap_asks_in_chunks() -> None:
         ("get_snapshot", CHUNK),
         ("get_snapshot", 10),
     ]
+
+
+def test_a_book_found_wrong_before_the_subscription_has_an_id_is_asked_for_then() -> None:
+    """The acknowledgement comes first; one that came late would leave this book wrong for ever."""
+    talk = Conversation([M, N])
+    talk.told(snapshot(1, M))
+    talk.wait(2)
+    talk.decoder.resync(M, "crossed")
+    talk.decoder.resync(N, "nothing yet")
+    talk.sent()
+    talk.told(subscribed(1))
+    talk.wait(0.25)
+    assert talk.asked() == [("get_snapshot", [M])]
 
 
 def test_a_stranger_is_not_resynced() -> None:
@@ -325,17 +471,29 @@ def test_tickers_that_overflowed_are_no_longer_believed() -> None:
     assert command["params"]["channels"] == ["ticker"]
 
 
-def test_a_subscription_that_ends_at_once_again_is_opened_once_a_second() -> None:
-    talk = opened(M)
-    sid, count = 1, 0
-    for _ in range(40):
-        talk.told(error(25, sid=sid))
-        talk.wait(0.25)
-        if opening := talk.sent():
-            count += len(opening)
+def openings_of(talk: Conversation, channel: str, seconds: int) -> list[float]:
+    """Return the pauses between openings of a channel that ends as soon as it is open."""
+    opened_s = []
+    sid = 1
+    for _ in range(4 * seconds):
+        for opening in talk.sent():
+            assert opening["params"]["channels"] == [channel]
+            opened_s.append(talk.now_s)
             sid += 1
-            talk.told(subscribed(sid, ident=opening[0]["id"]))
-    assert 8 <= count <= 12
+            talk.told(subscribed(sid, channel, opening["id"]), error(25, sid=sid))
+        talk.wait(0.25)
+    return [after - before for before, after in pairwise(opened_s)]
+
+
+def test_books_that_end_at_once_again_are_opened_more_and_more_seldom() -> None:
+    talk = Conversation([M])
+    assert openings_of(talk, "orderbook_delta", 130) == [1, 2, 4, 8, 16, 32, 60]
+
+
+def test_tickers_that_end_at_once_again_are_opened_more_and_more_seldom() -> None:
+    """Each opening brings a ticker of every market there is."""
+    talk = Conversation([], DecoderOptions(tickers=True))
+    assert openings_of(talk, "ticker", 130) == [1, 2, 4, 8, 16, 32, 60]
 
 
 def test_an_end_of_an_unnamed_subscription_ends_the_connection() -> None:
@@ -434,6 +592,19 @@ def test_a_refused_snapshot_is_asked_for_later_and_the_market_not_added_again() 
     assert talk.asked() == []
     talk.wait(0.5)
     assert talk.asked() == [("get_snapshot", [M])]
+
+
+def test_snapshots_refused_as_too_fast_again_and_again_do_not_end_the_connection() -> None:
+    talk = opened(M, N)
+    talk.decoder.resync(M, "crossed")
+    refused = 0
+    for _ in range(4 * 120):
+        for command in talk.sent():
+            assert command["params"]["action"] == "get_snapshot"
+            refused += 1
+            talk.told(error(27, command["id"]))
+        talk.wait(0.25)
+    assert 6 <= refused <= 8
 
 
 def test_a_refused_subscription_of_books_is_asked_for_again() -> None:
@@ -535,3 +706,186 @@ def test_trades_come_on_their_own_subscription_again_after_its_end() -> None:
     assert talk.told({"sid": 2, "seq": 2, "type": "unsubscribed"}) == []
     (command,) = talk.sent()
     assert command["params"]["channels"] == ["trade"]
+
+
+# -- questions about books that we have ------------------------------------------------------------
+
+BOOK = {"0.4800": "333.00"}
+
+
+def probed(*markets: MarketId) -> tuple[Conversation, int]:
+    """Return a conversation in which the books of *markets* were just asked about, and by what."""
+    talk = opened(M, N)
+    assert talk.decoder.probe(markets) is True
+    (command,) = talk.sent()
+    assert (command["params"]["action"], command["params"]["sid"]) == ("get_snapshot", 1)
+    assert command["params"]["market_tickers"] == list(markets)
+    return talk, command["id"]
+
+
+def test_the_answer_to_a_question_is_told_and_not_loaded() -> None:
+    talk, number = probed(M, N)
+    answers = talk.told(
+        {**snapshot(3, M, BOOK), "id": number}, {**snapshot(4, N, None, BOOK), "id": number}
+    )
+    size = 333_000_000
+    assert answers == [
+        BookTold(M, [(4_800, size)], [], 0, in_step=True),
+        BookTold(N, [], [(5_200, size)], 0, in_step=True),
+    ]
+    (further,) = talk.told({**snapshot(5, M, BOOK), "id": number})
+    assert isinstance(further, BookSnapshot)
+    assert talk.decoder.stats.resyncs == 0
+
+
+def test_an_answer_that_names_no_command_is_known_by_its_market() -> None:
+    talk, _ = probed(M)
+    (other,) = talk.told(snapshot(3, N, BOOK))
+    (answer,) = talk.told(snapshot(4, M, BOOK))
+    assert (type(other), type(answer)) == (BookSnapshot, BookTold)
+
+
+def test_an_empty_snapshot_is_an_answer_only_if_it_names_the_question() -> None:
+    """The venue clears the book of a market that closes by a snapshot with neither side."""
+    talk, number = probed(M)
+    (closing,) = talk.told(snapshot(3, M))
+    assert closing == BookSnapshot(M, [], [], 0)
+    (answer,) = talk.told({**snapshot(4, M), "id": number})
+    assert answer == BookTold(M, [], [], 0, in_step=True)
+
+
+def test_an_answer_that_names_another_command_is_no_answer() -> None:
+    talk, number = probed(M)
+    (event,) = talk.told({**snapshot(3, M, BOOK), "id": number + 70})
+    assert isinstance(event, BookSnapshot)
+
+
+def test_questions_asked_twice_are_answered_twice() -> None:
+    talk, first = probed(M)
+    talk.decoder.probe([M])
+    (again,) = talk.sent()
+    answers = talk.told(
+        {**snapshot(3, M, BOOK), "id": first}, {**snapshot(4, M, BOOK), "id": again["id"]}
+    )
+    assert [type(answer) for answer in answers] == [BookTold, BookTold]
+
+
+def test_questions_are_asked_in_chunks_and_of_each_market_once() -> None:
+    talk = opened(*MANY)
+    assert talk.decoder.probe([*MANY, *MANY])
+    assert [(action, len(names)) for action, names in talk.asked()] == [
+        ("get_snapshot", CHUNK),
+        ("get_snapshot", CHUNK),
+        ("get_snapshot", 10),
+    ]
+
+
+def test_strangers_and_those_whose_book_is_owed_are_left_out() -> None:
+    talk = opened(M, N)
+    talk.decoder.add([MANY[0]])
+    talk.decoder.resync(N, "crossed")
+    talk.sent()
+    assert talk.decoder.probe([M, N, MANY[0], MANY[1]]) is True
+    assert talk.asked() == [("get_snapshot", [M])]
+    assert talk.decoder.probe([N, MANY[0], MANY[1]]) is True
+    assert talk.asked() == []
+
+
+def test_nobody_can_be_asked_without_a_subscription_of_books() -> None:
+    talk = Conversation([], DecoderOptions(tickers=True))
+    assert talk.decoder.probe([M]) is False
+    talk = Conversation([M])
+    assert talk.decoder.probe([M]) is False
+    talk.told(subscribed(1), snapshot(1, M))
+    assert talk.decoder.probe([M]) is True
+    talk.told(error(25, sid=1))
+    assert talk.decoder.probe([M]) is False
+
+
+@pytest.mark.parametrize("seq", [9, 1], ids=["gap", "reset"])
+def test_a_hole_between_question_and_answer_makes_it_the_book(seq: int) -> None:
+    talk, number = probed(M, N)
+    assert lost(talk.told(delta(seq, M, "0.4800", "1.00"))) == [M, N]
+    answers = talk.told(
+        {**snapshot(seq + 1, M, BOOK), "id": number}, {**snapshot(seq + 2, N, BOOK), "id": number}
+    )
+    assert [type(answer) for answer in answers] == [BookSnapshot, BookSnapshot]
+    (further,) = talk.told({**snapshot(seq + 3, M, BOOK), "id": number})
+    assert isinstance(further, BookSnapshot)
+
+
+def test_a_hole_right_before_the_answer_makes_it_the_book() -> None:
+    talk, number = probed(M, N)
+    events = talk.told({**snapshot(4, M, BOOK), "id": number})
+    assert lost(events) == [M, N]
+    assert events[-1] == BookSnapshot(M, [(4_800, 333_000_000)], [], 0)
+
+
+def test_a_book_found_wrong_meanwhile_takes_the_answer_for_its_own() -> None:
+    talk, number = probed(M, N)
+    talk.decoder.resync(M, "crossed")
+    answers = talk.told(
+        {**snapshot(3, M, BOOK), "id": number}, {**snapshot(4, N, BOOK), "id": number}
+    )
+    assert [type(answer) for answer in answers] == [BookSnapshot, BookTold]
+
+
+def test_the_answer_about_a_market_that_left_is_nothing() -> None:
+    talk, number = probed(M, N)
+    talk.decoder.remove([M])
+    (deleted,) = talk.sent()
+    assert talk.told({**snapshot(3, M, BOOK), "id": number}) == []
+    talk.decoder.add([M])
+    events = talk.told(ok(4, 1, deleted["id"]), snapshot(5, M, BOOK), snapshot(6, M, BOOK))
+    assert [type(event) for event in events] == [BookSnapshot, BookSnapshot]
+
+
+def test_an_unanswered_question_is_forgotten_and_asks_for_nothing() -> None:
+    talk, number = probed(M)
+    talk.wait(29)
+    assert len(talk.decoder._books.probes) == 1
+    talk.wait(2)
+    assert talk.sent() == []
+    assert len(talk.decoder._books.probes) == 0
+    (event,) = talk.told({**snapshot(3, M, BOOK), "id": number})
+    assert isinstance(event, BookSnapshot)
+
+
+def test_a_day_of_questions_leaves_nothing_behind() -> None:
+    """Half are answered; `get_snapshot` is never answered by `ok`."""
+    talk = opened(M, N)
+    seq = 2
+    for minute in range(24 * 60):
+        talk.now_s += 60
+        talk.decoder.tick(talk.now_s)
+        talk.decoder.probe([M, N])
+        (command,) = talk.sent()
+        if minute % 2:
+            for market in (M, N):
+                seq += 1
+                talk.told({**snapshot(seq, market, BOOK), "id": command["id"]})
+    assert len(talk.decoder._books.probes) <= 2
+    assert len(talk.decoder._commands) <= 2
+
+
+@pytest.mark.parametrize("code", [18, 27, 13])
+def test_a_refused_question_is_asked_more_and_more_seldom_and_harms_nothing(code: int) -> None:
+    talk = opened(M, N)
+    asked_s = []
+    for _ in range(4 * 200):
+        if talk.decoder.probe([M]):
+            asked_s.append(talk.now_s)
+            (command,) = talk.sent()
+            (said,) = talk.told(error(code, command["id"]))
+            assert isinstance(said, Notice)
+        talk.wait(0.25)
+    pauses_s = [after - before for before, after in pairwise(asked_s)]
+    assert pauses_s == [10, 20, 40, 60, 60]
+    talk.decoder.add(MANY[:CHUNK])
+    assert [len(names) for _, names in talk.asked()] == [CHUNK]
+    talk.decoder.resync(N, "crossed")
+    assert talk.asked() == [("get_snapshot", [N])]
+
+
+def test_kalshi_has_no_checksum_of_books() -> None:
+    assert opened(M).decoder.verify(M, OrderBook()) is None

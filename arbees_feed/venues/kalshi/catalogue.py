@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import msgspec
 
-from arbees_feed.core.events import TopOfBook
+from arbees_feed.core.events import BookTold, TopOfBook
 from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
+from arbees_feed.venues.kalshi.catalogue_books import BookReader, BookRecord, BooksAnswer
 from arbees_feed.venues.kalshi.catalogue_limits import BASIC, AccountLimits, rates_of
 from arbees_feed.venues.kalshi.catalogue_messages import Event, EventAnswer, Market
 from arbees_feed.venues.kalshi.catalogue_meta import (
@@ -34,12 +35,14 @@ MARKETS_A_FINDING = 50
 """How many are handed over at a time: whoever drives the crawl can do other work between."""
 EVENTS_REMEMBERED = 50_000
 
-T = TypeVar("T", Market, Event, MarketTop)
+T = TypeVar("T", Market, Event, MarketTop, BookRecord)
 _BY_EVENT = Paging(sent="cursor", told="cursor", identity="event_ticker")
 _BY_MARKET = Paging(sent="cursor", told="cursor", identity="ticker")
 _OPEN = ("status", "open")
 _market = msgspec.json.Decoder(Market)
 _market_top = msgspec.json.Decoder(MarketTop)
+_books_answer = msgspec.json.Decoder(BooksAnswer)
+_book_record = msgspec.json.Decoder(BookRecord)
 _account_limits = msgspec.json.Decoder(AccountLimits)
 _event = msgspec.json.Decoder(Event)
 _event_answer = msgspec.json.Decoder(EventAnswer)
@@ -52,6 +55,7 @@ class KalshiCatalogue:
         self.stats = CatalogueStats()
         self.rates = BASIC
         self._tops = TopReader()
+        self._books = BookReader()
         self._base = base_urls["rest"].rstrip("/")
         self._facts: dict[str, EventFacts] = {}
 
@@ -103,6 +107,34 @@ class KalshiCatalogue:
         for tickers in chunks(tuple(dict.fromkeys(markets)), TICKERS_A_REQUEST):
             params = (("tickers", ",".join(tickers)), ("limit", str(TICKERS_A_REQUEST)))
             yield from self._list_tops(params)
+
+    def books(self, markets: Sequence[MarketId]) -> Crawl:
+        """Find the books of these markets, now; who is unknown or has none is left out.
+
+        Signed: the interface demands it, and unsigned answers may be 15 s old. The answers carry
+        neither a time nor a sequence number.
+        """
+        url = f"{self._base}/markets/orderbooks"
+        for tickers in chunks(tuple(dict.fromkeys(markets)), TICKERS_A_REQUEST):
+            body = yield Request(url, tuple(("tickers", t) for t in tickers), signed=True)
+            if body is None:
+                self.stats.not_found += 1
+                continue
+            records = read(_books_answer, body, url).orderbooks or []
+            for some in chunks(records[:TICKERS_A_REQUEST], MARKETS_A_FINDING):
+                yield Found(books=list(self._read_books(some, frozenset(tickers))))
+
+    def _read_books(
+        self, records: Iterable[msgspec.Raw], asked: frozenset[MarketId]
+    ) -> Iterator[BookTold]:
+        for record in self._decoded(_book_record, records):
+            if record.ticker not in asked:
+                self._skip(f"a book of {record.ticker[:40]!r}, which was not asked for")
+                continue
+            try:
+                yield self._books.book(record)
+            except ValueError as exc:
+                self._skip(f"{record.ticker}: {exc}")
 
     def allowance(self) -> Crawl:
         """Find how fast the account may read."""

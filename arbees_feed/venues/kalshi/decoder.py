@@ -6,12 +6,13 @@ subscription voids all its books at once, and the answer to it is asked for in t
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import (
     BookLost,
     BookSnapshot,
+    BookTold,
     Event,
     LevelChanged,
     NoBook,
@@ -23,23 +24,26 @@ from arbees_feed.core.events import (
 )
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
 from arbees_feed.core.money import SIZE_DECIMALS, LotsByText, TicksByText, scaled
+from arbees_feed.core.owed import Hold, Patience
 from arbees_feed.core.sequence import SequenceTracker, Verdict
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi import lifecycle, messages
-from arbees_feed.venues.kalshi.subscription import BookSubscription, Commands
+from arbees_feed.venues.kalshi.fields import KNOWN_FIELDS
+from arbees_feed.venues.kalshi.subscription import BookSubscription, Commands, Receipt
+from arbees_feed.venues.kalshi.times import NS_PER_MS, instant_ns
 
-_NS_PER_MS: Final = 1_000_000
 _NOTHING: Final[tuple[Event, ...]] = ()
 _BOOKS = "orderbook_delta"
+KINDS: Final = KNOWN_FIELDS.keys()
 
 # Errors that end a subscription: channel error, buffer overflow.
 _TERMINAL: Final = frozenset({10, 25})
 # After these the venue may or may not have done what we asked, or wants less at a time.
 _TRY_AGAIN: Final = frozenset({18, 26, 27})
 _TOO_MANY_MARKETS: Final = 26
-_REOPEN_SPACING_S: Final = 1.0
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOO_FAST: Final = 27
+_PATIENCE: Final = Patience()
 
 
 class KalshiDecoder:
@@ -56,9 +60,9 @@ class KalshiDecoder:
         self._ended: set[int] = set()
         self._asked: dict[int, str] = {}
         """Number of a `subscribe` under way -> its channel (the book channel's aside)."""
-        self._opened_s: dict[str, float] = {}
+        self._openings: dict[str, Hold] = {}
         self._waiting: set[str] = set()
-        """Channels to open again as soon as spacing allows."""
+        """Channels to open again as soon as their hold allows."""
         self._told_by_ticker: set[MarketId] = set()
         self._ticks = TicksByText()
         self._lots = LotsByText()
@@ -95,15 +99,16 @@ class KalshiDecoder:
         if channel == "ticker":
             params["send_initial_snapshot"] = True
         self._asked[self._commands.send("subscribe", channels=[channel], **params)] = channel
-        self._opened_s[channel] = self._books.now_s
+        opening = self._openings.setdefault(channel, Hold(float("-inf"), _PATIENCE.spacing_s))
+        opening.ask_anew(self._books.now_s, _PATIENCE)
 
     def _reopen(self) -> None:
-        """Open again what was refused or has ended, each channel at most once a second."""
-        earliest_s = self._books.now_s - _REOPEN_SPACING_S
-        due = [channel for channel in self._waiting if self._opened_s[channel] <= earliest_s]
-        for channel in sorted(due):
-            self._waiting.remove(channel)
-            self._subscribe(channel)
+        """Open again what was refused or has ended; what does so again and again, seldom."""
+        now_s = self._books.now_s
+        for channel in sorted(self._waiting):
+            if self._openings[channel].earliest_s(now_s, _PATIENCE) <= now_s:
+                self._waiting.remove(channel)
+                self._subscribe(channel)
 
     def add(self, markets: Sequence[MarketId]) -> None:
         """Ask for the full books of further markets."""
@@ -118,12 +123,23 @@ class KalshiDecoder:
         self.stats.last_problem = f"{market}: {reason}"
         self.stats.resyncs += self._books.request([market])
 
+    def probe(self, markets: Sequence[MarketId]) -> bool:
+        """Ask for the books of members that have one, to be compared; False: ask over REST.
+
+        An unanswered question has no consequence here. It is cancelled by a gap and by whatever
+        else replaces the book: then comes a BookSnapshot.
+        """
+        return self._books.probe(markets)
+
+    def verify(self, market: MarketId, book: OrderBook) -> None:
+        """Kalshi has no checksum of books."""
+        del market, book
+
     def tick(self, now_s: float) -> Sequence[Event]:
         """Send what was held back and repeat what is overdue."""
-        self._books.now_s = now_s
+        self._commands.tick(now_s)
+        given_up = self._books.tick(now_s)
         self._reopen()
-        self._books.flush()
-        given_up = self._books.overdue()
         return (NoBook(tuple(given_up)),) if given_up else _NOTHING
 
     def ended(self, reason: str) -> Sequence[Event]:
@@ -154,7 +170,7 @@ class KalshiDecoder:
         elif body.side != "yes":
             raise ValueError(f"side {body.side[:9]!r}")
         change = self._lots[body.delta_fp]
-        ts_ns = body.ts_ms * _NS_PER_MS or _instant_ns(body.ts)
+        ts_ns = body.ts_ms * NS_PER_MS or instant_ns(body.ts)
         event = LevelChanged(MarketId(body.market_ticker), side, price, change, ts_ns)
         tracker = self._trackers.get(message.sid)
         if tracker is not None and message.seq - 1 == tracker.last:
@@ -167,12 +183,21 @@ class KalshiDecoder:
         ticks, lots = self._ticks, self._lots
         bids = [(ticks[p], lots[size]) for p, size in message.msg.yes_dollars_fp]
         asks = [(ONE_DOLLAR - ticks[p], lots[size]) for p, size in message.msg.no_dollars_fp]
+        tracker = self._trackers.get(message.sid)
+        is_old = tracker is not None and message.seq < (tracker.last or 0)
         caused = self._observe(message.sid, message.seq)
-        market = MarketId(message.msg.market_ticker)
-        if caused is None or market not in self._books.members:
+        if caused is None or is_old:
+            # A straggler, or the first of a counter that starts again: all books are asked for,
+            # and this one may be from before changes that we have seen.
             return caused or _NOTHING
-        self._books.arrived(market)
-        return (*caused, BookSnapshot(market, bids, asks, 0))
+        market, is_empty = MarketId(message.msg.market_ticker), not (bids or asks)
+        match self._books.received(market, message.id, is_empty=is_empty):
+            case Receipt.BOOK:
+                return (*caused, BookSnapshot(market, bids, asks, 0))
+            case Receipt.ANSWER:
+                return (*caused, BookTold(market, bids, asks, 0, in_step=True))
+            case Receipt.NOTHING:
+                return caused
 
     def _ticker(self, message: messages.Ticker) -> Sequence[Event]:
         if message.sid in self._ended:
@@ -189,7 +214,7 @@ class KalshiDecoder:
         market = MarketId(body.market_ticker)
         last_price = self._ticks[body.price_dollars] or None
         self._told_by_ticker.add(market)
-        ts_ns = body.ts_ms * _NS_PER_MS
+        ts_ns = body.ts_ms * NS_PER_MS
         volume = scaled(body.volume_fp, SIZE_DECIMALS) if body.volume_fp else None
         return (TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns, volume),)
 
@@ -202,7 +227,7 @@ class KalshiDecoder:
             self._lots[body.count_fp],
             "buy" if outcome == "yes" else "sell" if outcome == "no" else "",
             body.trade_id,
-            body.ts_ms * _NS_PER_MS,
+            body.ts_ms * NS_PER_MS,
         )
         if trade.size < 0:
             raise ValueError("negative size")
@@ -258,12 +283,20 @@ class KalshiDecoder:
         elif code in _TERMINAL and not action:
             raise ProtocolViolation(f"{problem}: a subscription has ended, which is not told")
         elif action and not channel:
-            full = self._books.refused(action, tickers, too_many=code == _TOO_MANY_MARKETS)
-            if full:
-                events.append(Refused(tuple(full)))
+            events += self._refused(message.id, action, tickers, code)
         elif code in _TRY_AGAIN:
             self._waiting.add(channel)
         return [said, *events]
+
+    def _refused(
+        self, number: int, action: str, tickers: Sequence[MarketId], code: int
+    ) -> Sequence[Event]:
+        books = self._books
+        if books.probes.refused(number, books.now_s):
+            return _NOTHING
+        too_many, too_fast = code == _TOO_MANY_MARKETS, code == _TOO_FAST
+        full = books.refused(action, tickers, too_many=too_many, too_fast=too_fast)
+        return (Refused(tuple(full)),) if full else _NOTHING
 
     def _subscription_ended(self, sid: int, reason: str) -> list[Event]:
         channel = self._channels.pop(sid, "")
@@ -271,7 +304,7 @@ class KalshiDecoder:
         self._ended.add(sid)
         if channel == _BOOKS:
             return [BookLost(market, reason) for market in self._books.ended()]
-        if channel not in self._opened_s:
+        if channel not in self._openings:
             return []
         self._waiting.add(channel)
         self._reopen()
@@ -289,9 +322,12 @@ class KalshiDecoder:
             if sid in self._ended:
                 return None
             tracker = self._trackers[sid] = SequenceTracker()
+        before = tracker.last
         verdict = tracker.observe(seq)
         if verdict is Verdict.NEXT:
             return _NOTHING
+        reason = f"{verdict.value} on sid {sid}: {seq} after {before}"
+        self.stats.last_problem = reason
         if verdict is Verdict.DUPLICATE:
             self.stats.duplicates += 1
             return None
@@ -301,15 +337,14 @@ class KalshiDecoder:
             self.stats.resets += 1
         if self._channels.get(sid, _BOOKS) != _BOOKS:
             return _NOTHING  # trades and lifecycle steps stand for themselves
-        return self._void_books(f"sequence {verdict.value} before {seq}")
+        return self._void_books(reason)
 
     def _counts(self, sid: int, seq: int | None) -> bool:
         return seq is None or self._observe(sid, seq) is not None
 
     def _void_books(self, reason: str) -> list[Event]:
-        self.stats.last_problem = reason
-        filled = self._books.request_all()
-        self.stats.resyncs += len(filled)
+        filled, fresh = self._books.request_all()
+        self.stats.resyncs += fresh
         return [BookLost(market, reason) for market in filled]
 
     # -- frames that did not decode --------------------------------------------------------------
@@ -360,30 +395,3 @@ class KalshiDecoder:
         self.stats.malformed += 1
         self.stats.last_problem = f"unreadable frame: {problem}"
         raise ProtocolViolation(f"unreadable frame {frame[:80]!r}: {problem}")
-
-
-KINDS: Final = frozenset(
-    {
-        "orderbook_snapshot",
-        "orderbook_delta",
-        "ticker",
-        "trade",
-        "market_lifecycle_v2",
-        "subscribed",
-        "ok",
-        "unsubscribed",
-        "error",
-        "event_lifecycle",
-        "event_fee_update",
-    }
-)
-
-
-def _instant_ns(text: str) -> int:
-    """Read the RFC 3339 time of frames from before `ts_ms` (April 2026); 0 when there is none."""
-    if not text:
-        return 0
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None or not 1970 <= instant.year < 2200:  # noqa: PLR2004 - ns in 64 bits
-        raise ValueError(f"time {text[:40]!r}")
-    return (instant - _EPOCH) // timedelta(milliseconds=1) * _NS_PER_MS

@@ -94,11 +94,12 @@ class ErrorBody(msgspec.Struct, gc=False):
 
 
 class Snapshot(msgspec.Struct, tag="orderbook_snapshot", tag_field="type", gc=False):
-    """The whole book of one market; in sequence."""
+    """The whole book of one market; in sequence. An answer to `get_snapshot` names the command."""
 
     sid: int
     seq: int
     msg: SnapshotBody
+    id: int = 0
 
 
 class Delta(msgspec.Struct, tag="orderbook_delta", tag_field="type", gc=False):
