@@ -35,7 +35,8 @@ from arbees_feed.core.events import (
 from arbees_feed.core.model import MarketId, Side
 from arbees_feed.core.venue import DecoderOptions
 from arbees_feed.errors import ProtocolViolation
-from arbees_feed.venues.polymarket.decoder import CHUNK, PolymarketDecoder
+from arbees_feed.venues.polymarket.decoder import PolymarketDecoder
+from arbees_feed.venues.polymarket.membership import CHUNK
 
 M, N = MarketId(YES), MarketId(NO)
 SHARE = 1_000_000

@@ -126,7 +126,7 @@ def test_kalshi_crosses_end_at_the_venue_time_at_which_they_began(name: str) -> 
         decoder = KalshiDecoder(DecoderOptions())
         decoder.start(tickers_of(recorded))
         for frame in recorded:
-            table.apply(decoder.receive(frame), NoLink(), 1)
+            table.apply(decoder.receive(frame), LINK, 1)
             message = json.loads(frame)
             if message["type"] != "orderbook_delta":
                 continue
@@ -159,7 +159,7 @@ def test_kalshi_market_that_closes_is_left_with_an_empty_book() -> None:
         if begun:  # the file begins within the day: deltas before the snapshot can't be applied
             # The subscription carried other markets too: only this one's frames were kept.
             renumbered = json.dumps({**event, "seq": seq}).encode()
-            table.apply(decoder.receive(renumbered), NoLink(), 1)
+            table.apply(decoder.receive(renumbered), LINK, 1)
             naive.apply(event)
     assert naive.books[ticker] == {"yes": {}, "no": {}}
     assert_books_equal(table, naive)
@@ -176,6 +176,10 @@ class NoLink:
 
     def resync(self, market: MarketId, reason: str) -> None:
         self.resyncs.append(f"{market}: {reason}")
+
+
+LINK = NoLink()
+"""The one connection of a replay in which nothing may be asked for."""
 
 
 def assert_books_equal(table: MarketTable, naive: NaiveKalshi) -> None:
@@ -220,7 +224,7 @@ def test_polymarket_book_stream_reproduces_every_hash(start: int) -> None:
     last_trade: dict[str, str] = {}
     for frame in recorded:
         (told,) = objects(frame)
-        table.apply(decoder.receive(frame), NoLink(), 1)
+        table.apply(decoder.receive(frame), LINK, 1)
         token = told["asset_id"]
         last_trade[token] = told.get("last_trade_price", last_trade.get(token, ""))
         market = table.get(MarketId(token))
@@ -262,7 +266,7 @@ def test_polymarket_changes_end_in_books_with_the_hash_and_the_best_prices_told(
     checks = 0
     queued = queued_before_joining(recorded)
     for frame, following in zip(recorded, [*recorded[1:], b"{}"], strict=True):
-        table.apply(decoder.receive(frame), NoLink(), 1)
+        table.apply(decoder.receive(frame), LINK, 1)
         for token, told in last_told(frame).items():
             market = table.get(MarketId(token))
             if market is None or market.book is None or not stays(told, following):
@@ -340,7 +344,7 @@ def test_polymarket_old_schema_still_replays() -> None:
         for frame in recorded:
             for message in objects(frame):
                 counts[message["event_type"]] += 1
-            table.apply(decoder.receive(frame), NoLink(), 1)
+            table.apply(decoder.receive(frame), LINK, 1)
         assert (decoder.stats.unknown_kinds, decoder.stats.malformed) == (0, 0)
         assert_never_crossed(shown)
     assert counts["price_change"] >= 10

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from arbees_feed.core.venue import Credentials, VenueSpec
 from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
 from arbees_feed.venues.polymarket.decoder import PolymarketDecoder
+from arbees_feed.venues.polymarket.fields import KNOWN_FIELDS
 
 
 def _no_headers(credentials: Credentials | None, path: str, now_ms: int) -> Mapping[str, str]:
@@ -24,4 +25,9 @@ SPEC = VenueSpec(
     markets_per_socket=200,
     new_catalogue=PolymarketCatalogue,
     market_form=re.compile(r"[0-9]{1,78}"),
+    # Sockets that live for hours were seen to fall silent, whole or token by token; robust clients
+    # replace them each 20 to 30 minutes.
+    max_age_s=1500.0,
+    kind_key="event_type",
+    known_fields=KNOWN_FIELDS,
 )

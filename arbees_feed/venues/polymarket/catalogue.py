@@ -17,6 +17,7 @@ from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
+from arbees_feed.venues.polymarket import catalogue_books
 from arbees_feed.venues.polymarket.catalogue_limits import PUBLIC
 from arbees_feed.venues.polymarket.catalogue_messages import Event, Market
 from arbees_feed.venues.polymarket.catalogue_meta import (
@@ -37,17 +38,20 @@ MARKETS_A_FINDING = 50
 """How many are handed over at a time: whoever drives the crawl can do other work between."""
 BOOKS_A_REQUEST = 200
 """500 are allowed; 200 deep books are already some megabytes."""
+WHOLE_BOOKS_A_REQUEST = 100
+"""Each of them is parsed to its last level, in one go."""
 EVENTS_REMEMBERED = 50_000
 ENDED = frozenset({"closed", "settled"})
 
 Params = Sequence[tuple[str, str]]
 Counting = Generator[Request | Found, bytes | None, int]
-T = TypeVar("T", Market, Event, Book)
+T = TypeVar("T", Market, Event, Book, catalogue_books.Book)
 _BY_EVENT = Paging(sent="after_cursor", told="next_cursor", identity="id")
 _BY_MARKET = Paging(sent="after_cursor", told="next_cursor", identity="conditionId")
 _market = msgspec.json.Decoder(Market)
 _event = msgspec.json.Decoder(Event)
 _book = msgspec.json.Decoder(Book)
+_whole_book = msgspec.json.Decoder(catalogue_books.Book)
 _books = msgspec.json.Decoder(list[msgspec.Raw])
 _raw = msgspec.json.Decoder(msgspec.Raw)
 # Structural ids of protocol v2 have 31 bytes.
@@ -65,6 +69,7 @@ class PolymarketCatalogue:
         self._base = base_urls["gamma"].rstrip("/")
         self._clob = base_urls.get("clob", "").rstrip("/")
         self._tops = TopReader()
+        self._whole = catalogue_books.BookReader()
         self._facts: dict[str, EventFacts] = {}
         self._open: set[MarketId] = set()
         self._listed: set[MarketId] = set()
@@ -130,16 +135,33 @@ class PolymarketCatalogue:
         """
         wanted = sorted(self._open) if markets is None else tuple(dict.fromkeys(markets))
         for tokens in chunks(wanted, BOOKS_A_REQUEST):
-            body = msgspec.json.encode([{"token_id": token} for token in tokens])
-            url = f"{self._clob}/books"
-            answer = yield Request(url, method="POST", body=body)
-            records = [] if answer is None else read(_books, answer, url)
+            records = yield from self._fetch_books(tokens)
             for some in chunks(records, MARKETS_A_FINDING):
                 yield Found(tops=list(self._read_tops(some)))
+
+    def books(self, markets: Sequence[MarketId]) -> Crawl:
+        """Find the whole books of these tokens, each proved by its own hash.
+
+        What has no book (unknown, settled) is left out by the venue.
+        """
+        for tokens in chunks(tuple(dict.fromkeys(markets)), WHOLE_BOOKS_A_REQUEST):
+            records = yield from self._fetch_books(tokens)
+            books, problems = self._whole.read(self._decoded(_whole_book, records))
+            for problem in problems:
+                self._skip(problem)
+            yield Found(books=books)
 
     def allowance(self) -> Crawl:
         """Find nothing: limits are by address and the same for all."""
         yield from ()
+
+    def _fetch_books(
+        self, tokens: Sequence[MarketId]
+    ) -> Generator[Request | Found, bytes | None, list[msgspec.Raw]]:
+        body = msgspec.json.encode([{"token_id": token} for token in tokens])
+        url = f"{self._clob}/books"
+        answer = yield Request(url, method="POST", body=body)
+        return [] if answer is None else read(_books, answer, url)
 
     def _read_tops(self, records: Iterable[msgspec.Raw]) -> Iterator[TopOfBook]:
         for book in self._decoded(_book, records):

@@ -5,15 +5,13 @@ are looked at: whichever is better is the best, whatever the order.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Ticks
 from arbees_feed.core.money import LotsByText, TicksByText
-
-_NS_PER_MS: Final = 1_000_000
+from arbees_feed.venues.polymarket.changes import NS_PER_MS, unix_ms
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +47,7 @@ class TopReader:
         Raises:
             ValueError: a price, a size or the time can't be read.
         """
-        ts_ns = int(book.timestamp or "0") * _NS_PER_MS
+        ts_ns = unix_ms(book.timestamp or "0") * NS_PER_MS
         bid, bid_size = max(self._ends(book.bids), default=(0, 0))
         ask, ask_size = min(self._ends(book.asks), default=(ONE_DOLLAR, 0))
         market = MarketId(book.asset_id)

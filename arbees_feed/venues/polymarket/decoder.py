@@ -6,53 +6,54 @@ opening book in time. A fresh book comes only after unsubscribing: a second subs
 token is refused.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import (
     BookLost,
     BookSnapshot,
     Event,
     LevelSet,
     MarketListed,
-    NoBook,
     Notice,
-    TopTold,
     Trade,
     TradingChanged,
 )
-from arbees_feed.core.model import MarketId, MarketMeta, Side
+from arbees_feed.core.model import MarketId, Ticks
 from arbees_feed.core.money import LotsByText, TicksByText
-from arbees_feed.core.owed import OwedSnapshots, Patience
-from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket import messages
-from arbees_feed.venues.polymarket.joining import JOIN_TICKS, Join
+from arbees_feed.venues.polymarket.changes import (
+    NS_PER_MS,
+    ChangeReader,
+    check_named,
+    old_changes,
+    unix_ms,
+)
+from arbees_feed.venues.polymarket.checksum import RECIPE_TRIES, HashJudge
+from arbees_feed.venues.polymarket.fields import KNOWN_FIELDS
+from arbees_feed.venues.polymarket.integrity import Member, Mirror, on_grid
+from arbees_feed.venues.polymarket.joining import Join
+from arbees_feed.venues.polymarket.lifecycle import listed
+from arbees_feed.venues.polymarket.membership import Membership
 
 PING_EVERY_S: Final = 10.0
-CHUNK: Final = 100
-_NS_PER_MS: Final = 1_000_000
-_LATEST_MS: Final = 9_000_000_000_000  # ns of it fit into 64 bits
+MIRROR_HOLD_S: Final = 60.0
+"""How often at most a book is made anew for a broken mirror: the check may be what is wrong."""
 _OLDEST_QUEUED_MS: Final = 60_000
 _NOTHING: Final[tuple[Event, ...]] = ()
-_SIDES: Final = {"BUY": Side.BID, "SELL": Side.ASK}
 _SAYINGS: Final = frozenset({b"PONG", b"NO NEW ASSETS"})
 _LONGEST_SAYING: Final = 200
 _ALL_RESOLVED: Final = "all subscribed assets resolved"
-KINDS: Final = frozenset(
-    {
-        "book",
-        "price_change",
-        "last_trade_price",
-        "tick_size_change",
-        "best_bid_ask",
-        "new_market",
-        "market_resolved",
-    }
+_RECIPE_LOST: Final = (
+    f"polymarket: none of {RECIPE_TRIES} opening books has the hash told with it: the venue's "
+    "recipe has changed, and books are not verified by hash"
 )
+KINDS: Final = frozenset(KNOWN_FIELDS)
 
 
 class PolymarketDecoder:
@@ -65,12 +66,13 @@ class PolymarketDecoder:
         self._started = False
         self._now_s = 0.0
         self._ping_due_s = 0.0
-        self._since_ms: dict[MarketId, int] = {}
-        """Member -> time of the newest state of its book; 0 before the opening book."""
-        self._joins: dict[MarketId, Join] = {}
-        self._owed = OwedSnapshots(Patience(answer_timeout_s=10.0))
+        self._membership = Membership(self.outbox, self.stats)
+        self._members = self._membership.members
         self._ticks = TicksByText()
         self._lots = LotsByText()
+        self._append = ChangeReader(self._ticks, self._lots).append
+        self._mirror = Mirror(self._ticks, self._lots)
+        self._judge = HashJudge(self.stats, self._ticks)
         self._handlers: dict[type, Callable[[Any], Sequence[Event]]] = {
             messages.PriceChange: self._price_change,
             messages.Book: self._book,
@@ -78,7 +80,7 @@ class PolymarketDecoder:
             messages.NewMarket: self._new_market,
             messages.MarketResolved: self._market_resolved,
             messages.BestBidAsk: lambda _: _NOTHING,
-            messages.TickSizeChange: lambda _: _NOTHING,
+            messages.TickSizeChange: self._tick_size_change,
         }
 
     # -- what the caller asks ------------------------------------------------------------------
@@ -86,27 +88,31 @@ class PolymarketDecoder:
     def start(self, markets: Sequence[MarketId]) -> None:
         """Queue the one opening frame of this socket; no market at all hears of new ones only."""
         self._started = True
-        self._join(markets)
-        self._send(type="market", assets_ids=list(markets), custom_feature_enabled=True)
+        self._membership.start(markets)
 
     def add(self, markets: Sequence[MarketId]) -> None:
         """Ask for further tokens."""
-        fresh = [market for market in markets if market not in self._since_ms]
-        self._join(fresh)
-        self._operate("subscribe", fresh)
+        self._membership.add(markets)
 
     def remove(self, markets: Sequence[MarketId]) -> None:
         """Ask for no more of these tokens."""
-        leaving = [m for m in markets if self._since_ms.pop(m, None) is not None]
-        for market in leaving:
-            self._owed.forget(market)
-            self._joins.pop(market, None)
-        self._operate("unsubscribe", leaving)
+        self._membership.remove(markets)
 
     def resync(self, market: MarketId, reason: str) -> None:
-        """Ask for a fresh opening book of one token."""
+        """Ask for a fresh opening book of one token; BookLost tells if it does not come soon."""
         self.stats.last_problem = f"{market}: {reason}"
-        self._renew([market])
+        if (member := self._members.get(market)) is not None:
+            self._membership.renew_quietly(member, reason)
+
+    def probe(self, markets: Sequence[MarketId]) -> bool:
+        """Return False: a book can't be asked for here without giving up the subscription."""
+        del markets
+        return False
+
+    def verify(self, market: MarketId, book: OrderBook) -> bool | None:
+        """Judge *book* by the hash told of its newest state; None while a change is under way."""
+        member = self._members.get(market)
+        return None if member is None else self._judge.verify(member, book, self._now_s)
 
     def tick(self, now_s: float) -> Sequence[Event]:
         """Keep the socket alive and repeat what is overdue."""
@@ -114,49 +120,13 @@ class PolymarketDecoder:
         if self._started and now_s >= self._ping_due_s:
             self._ping_due_s = now_s + PING_EVERY_S
             self.outbox.append(b"PING")
-        again, given_up = self._owed.late(now_s)
-        self._resubscribe(again)
-        missing = (NoBook(tuple(given_up)),) if given_up else _NOTHING
-        return [*self._undecided_joins(), *missing] if self._joins else missing
-
-    def _undecided_joins(self) -> list[Event]:
-        released: list[Event] = []
-        for market, join in list(self._joins.items()):
-            join.ticks += 1
-            if join.ticks >= JOIN_TICKS:
-                released += join.held
-                del self._joins[market]
-        return released
+        return self._membership.tick(now_s)
 
     def ended(self, reason: str) -> Sequence[Event]:
         """Say what the end of the connection means: all tokens settled, or nothing."""
         if reason != _ALL_RESOLVED:
             return _NOTHING
-        return [TradingChanged(market, "closed", 0) for market in self._since_ms]
-
-    def _join(self, markets: Sequence[MarketId]) -> None:
-        self._since_ms.update(dict.fromkeys(markets, 0))
-        self._owed.expect(markets, self._now_s)
-
-    def _renew(self, markets: Sequence[MarketId]) -> None:
-        members = [market for market in markets if market in self._since_ms]
-        at_once, fresh = self._owed.request(members, self._now_s)
-        self.stats.resyncs += fresh
-        self._resubscribe(at_once)
-
-    def _resubscribe(self, markets: Sequence[MarketId]) -> None:
-        for market in markets:
-            self._since_ms[market] = 0
-            self._joins.pop(market, None)
-        self._operate("unsubscribe", markets)
-        self._operate("subscribe", markets)
-
-    def _operate(self, operation: str, markets: Sequence[MarketId]) -> None:
-        for chunk in chunks(markets, CHUNK):
-            self._send(operation=operation, assets_ids=list(chunk), custom_feature_enabled=True)
-
-    def _send(self, **fields: Any) -> None:
-        self.outbox.append(messages.encode(fields))
+        return [TradingChanged(member.market, "closed", 0) for member in self._members.values()]
 
     # -- frames --------------------------------------------------------------------------------
 
@@ -195,58 +165,66 @@ class PolymarketDecoder:
     def _price_change(self, message: messages.PriceChange) -> Sequence[Event]:
         changes = message.price_changes
         if changes is None:
-            changes = list(_old_changes(message))
-        now_ms = _unix_ms(message.timestamp)
+            changes = list(old_changes(message))
+        now_ms = unix_ms(message.timestamp)
         events: list[Event] = []
+        named = None
         for change in changes:
-            market = MarketId(change.asset_id)
-            newest_ms = self._since_ms.get(market)
-            if newest_ms is None:
-                _check_named(market)
+            member = self._members.get(change.asset_id)
+            if member is None:
+                check_named(change)
                 continue
-            if now_ms < newest_ms:
-                self._drop_stale(newest_ms - now_ms)
-                continue
-            if self._joins and market in self._joins:
-                events += self._joined(market, change, now_ms)
-                continue
-            if newest_ms:
-                self._since_ms[market] = now_ms
-            self._append(events, market, change, now_ms)
-        return events
-
-    def _append(
-        self, events: list[Event], market: MarketId, change: messages.Change, now_ms: int
-    ) -> None:
-        """Add what a change says: the level, and the best prices after it."""
-        if events and isinstance(events[-1], TopTold) and events[-1].market == market:
-            events.pop()  # several entries of one token: the last one tells the state after all
-        events.append(
-            LevelSet(
-                market,
-                _SIDES[change.side],
-                self._ticks[change.price],
-                self._lots[change.size],
-                now_ms * _NS_PER_MS,
-            )
-        )
-        events += self._told(change, now_ms)
-
-    def _joined(self, market: MarketId, change: messages.Change, now_ms: int) -> list[Event]:
-        """Decide whether a change is in the opening book already; return what is not."""
-        join = self._joins[market]
-        if now_ms == join.at_ms:
-            if change.hash == join.hash:
-                self.stats.stale_dropped += 1 + sum(type(e) is LevelSet for e in join.held)
-                del self._joins[market]
+            named = member
+            if now_ms > member.since_ms and member.join is None:
+                self._apply(events, member, change, now_ms)
             else:
-                self._append(join.held, market, change, now_ms)
-            return []
-        del self._joins[market]
-        self._since_ms[market] = now_ms
-        events = join.held
-        self._append(events, market, change, now_ms)
+                self._apply_late(events, member, change, now_ms)
+        if named is None:
+            return self._twin_alone(message.market, changes, now_ms)
+        if len(changes) > 1 and not self._mirror.holds(changes):
+            self._mirror_broken(changes, now_ms)
         return events
+
+    def _apply(
+        self, events: list[Event], member: Member, change: messages.Change, now_ms: int
+    ) -> None:
+        """Tell a change that is newer than the book."""
+        price = self._ticks[change.price]
+        if price % member.grid and self._lots[change.size] > 0:
+            events.append(self._off_grid(member, price))
+            return
+        self._append(events, member.market, change, now_ms)
+        member.last, member.at_s = change, self._now_s
+        if member.since_ms:
+            member.since_ms = now_ms
+
+    def _apply_late(
+        self, events: list[Event], member: Member, change: messages.Change, now_ms: int
+    ) -> None:
+        """Tell a change of the book's own time or before, if the book does not have it already."""
+        if now_ms < member.since_ms:
+            self._drop_stale(member.since_ms - now_ms)
+        elif member.join is not None:
+            self._apply_joining(events, member, member.join, change, now_ms)
+        elif change == member.last:
+            self.stats.duplicates += 1
+        else:
+            self._apply(events, member, change, now_ms)
+
+    def _apply_joining(
+        self, events: list[Event], member: Member, join: Join, change: messages.Change, now_ms: int
+    ) -> None:
+        """Decide whether a change is in the opening book already; tell what is not."""
+        if now_ms > join.at_ms:
+            events += join.held
+            self._membership.joined(member)
+            self._apply(events, member, change, now_ms)
+        elif change.hash == join.hash:
+            self.stats.stale_dropped += 1 + sum(type(e) is LevelSet for e in join.held)
+            self._membership.joined(member)
+        else:
+            self._append(join.held, member.market, change, now_ms)
+            join.newest = change
 
     def _drop_stale(self, by_ms: int) -> None:
         """Count what is older than the book; the venue queues for seconds, not for minutes."""
@@ -254,75 +232,122 @@ class PolymarketDecoder:
             raise ValueError(f"{by_ms} ms older than its book: one of the two times is wrong")
         self.stats.stale_dropped += 1
 
-    def _told(self, change: messages.Change, now_ms: int) -> Sequence[Event]:
-        """Read the best prices after a change: "0" and "1" are empty sides, "" tells nothing."""
-        if not change.best_bid and not change.best_ask:
-            return _NOTHING
-        best_bid = self._ticks[change.best_bid] if change.best_bid else None
-        best_ask = self._ticks[change.best_ask] if change.best_ask else None
-        return (TopTold(MarketId(change.asset_id), best_bid, best_ask, now_ms * _NS_PER_MS),)
-
     def _book(self, message: messages.Book) -> Sequence[Event]:
-        market = MarketId(message.asset_id)
-        newest_ms = self._since_ms.get(market)
-        now_ms = _unix_ms(message.timestamp)
-        if newest_ms is None:
+        member = self._members.get(message.asset_id)
+        now_ms = unix_ms(message.timestamp)
+        if member is None:
             return _NOTHING
-        if now_ms < newest_ms:
-            self._drop_stale(newest_ms - now_ms)
+        if now_ms < member.since_ms:
+            self._drop_stale(member.since_ms - now_ms)
             return _NOTHING
         ticks, lots = self._ticks, self._lots
         bids = [(ticks[level.price], lots[level.size]) for level in message.bids]
         asks = [(ticks[level.price], lots[level.size]) for level in message.asks]
-        self._joins.pop(market, None)  # what was held is older than this book
-        if message.hash and not newest_ms:
-            self._joins[market] = Join(now_ms, message.hash)
-        self._since_ms[market] = now_ms
-        self._owed.arrived(market)
-        return (BookSnapshot(market, bids, asks, now_ms * _NS_PER_MS),)
+        prices = [price for price, _ in (*bids, *asks)]
+        if not (message.tick_size or self._may_hold(member, message, prices)):
+            return [self._off_grid(member, next(p for p in prices if p % member.grid))]
+        opening = not member.since_ms
+        member.since_ms, member.at_s = now_ms, self._now_s
+        member.hash, member.last = message.hash, None
+        # What waited for a join is older than this book.
+        join = Join(now_ms, message.hash) if message.hash and opening else None
+        self._membership.arrived(member, message.market, join)
+        snapshot = BookSnapshot(member.market, bids, asks, now_ms * NS_PER_MS)
+        return (
+            [snapshot, *self._learn(member, message, prices)] if message.tick_size else [snapshot]
+        )
+
+    def _may_hold(self, member: Member, message: messages.Book, prices: Sequence[Ticks]) -> bool:
+        """Tell whether a later book is on the grid, or proves that the tick has changed."""
+        return on_grid(member.grid, prices) or self._judge.explains(member, message)
+
+    def _learn(
+        self, member: Member, message: messages.Book, prices: Sequence[Ticks]
+    ) -> Sequence[Event]:
+        """Take the facts that only an opening book tells."""
+        self.stats.off_grid += not member.set_grid(message.tick_size, prices)
+        return (Notice(_RECIPE_LOST),) if self._judge.learn(member, message) else _NOTHING
+
+    # -- what is wrong with a book ---------------------------------------------------------------
+
+    def _off_grid(self, member: Member, price: Ticks) -> Event:
+        """Give up a book for a price that its tick does not allow; the fresh one tells its tick."""
+        self.stats.off_grid += 1
+        member.strikes += 1
+        reason = f"price {price} is off the grid of {member.grid}"
+        self._membership.renew([member.market])
+        return BookLost(member.market, reason)
+
+    def _mirror_broken(self, changes: Sequence[messages.Change], now_ms: int) -> None:
+        """Make books anew whose change differs from its image in the other token.
+
+        The price stays: whether our own half is right, its best prices say (`TopTold`).
+        """
+        named = {change.asset_id: self._members.get(change.asset_id) for change in changes}
+        touched = [m for m in named.values() if m is not None and 0 < m.since_ms <= now_ms]
+        if touched:
+            self._renew_for_mirror(touched, "a change differs from its mirror image")
+
+    def _twin_alone(
+        self, condition: str, changes: Sequence[messages.Change], now_ms: int
+    ) -> Sequence[Event]:
+        """Apply the image of a change whose own half was lost, and make the book anew."""
+        member = self._membership.conditions.get(condition)
+        if member is None or not 0 < member.since_ms <= now_ms or member.join is not None:
+            return _NOTHING
+        events: list[Event] = []
+        for change in changes:
+            self._apply(events, member, self._mirror.image(change, member.market), now_ms)
+        self._renew_for_mirror([member], "a change named the other token only")
+        return events
+
+    def _renew_for_mirror(self, members: Sequence[Member], reason: str) -> None:
+        self.stats.mirror_breaks += 1
+        self.stats.last_problem = f"{members[0].market}: {reason}"
+        for member in members:
+            if self._now_s >= member.mirror_due_s:
+                member.mirror_due_s = self._now_s + MIRROR_HOLD_S
+                self._membership.renew_quietly(member, reason)
+
+    # -- trades and lives ------------------------------------------------------------------------
 
     def _last_trade_price(self, message: messages.LastTradePrice) -> Sequence[Event]:
-        market = MarketId(message.asset_id)
-        if market not in self._since_ms:
+        member = self._members.get(message.asset_id)
+        if member is None:
             return _NOTHING
-        size = self._lots[message.size]
+        price, size = self._ticks[message.price], self._lots[message.size]
         if size < 0:
             raise ValueError("negative size")
+        member.traded = message.price
         side = message.side
         return (
             Trade(
-                market,
-                self._ticks[message.price],
+                member.market,
+                price,
                 size,
                 "buy" if side == "BUY" else "sell" if side == "SELL" else "",
                 message.transaction_hash,
-                _unix_ms(message.timestamp) * _NS_PER_MS,
+                unix_ms(message.timestamp) * NS_PER_MS,
             ),
         )
 
-    def _new_market(self, message: messages.NewMarket) -> Sequence[Event]:
-        tokens = message.clob_token_ids or message.assets_ids
-        outcomes = [*message.outcomes, "", ""]
-        if len(tokens) != len(("yes", "no")) or not self._options.lifecycle:
+    def _tick_size_change(self, message: messages.TickSizeChange) -> Sequence[Event]:
+        member = self._members.get(message.asset_id)
+        if member is None or not self._ticks[message.new_tick_size]:
             return _NOTHING
-        meta = MarketMeta(
-            market_id=MarketId(tokens[0]),
-            platform="polymarket",
-            title=message.question,
-            outcome_yes=outcomes[0],
-            outcome_no=outcomes[1],
-            extras={
-                "condition_id": message.condition_id or message.market,
-                "no_token_id": tokens[1],
-                "slug": message.slug,
-            },
-        )
-        return (MarketListed(meta),)
+        member.refine_grid(message.new_tick_size)
+        if member.facts is not None:
+            member.facts = msgspec.structs.replace(member.facts, tick_size=message.new_tick_size)
+        return _NOTHING
+
+    def _new_market(self, message: messages.NewMarket) -> Sequence[Event]:
+        meta = listed(message) if self._options.lifecycle else None
+        return _NOTHING if meta is None else (MarketListed(meta),)
 
     def _market_resolved(self, message: messages.MarketResolved) -> Sequence[Event]:
-        ts_ns = _unix_ms(message.timestamp) * _NS_PER_MS
+        ts_ns = unix_ms(message.timestamp) * NS_PER_MS
         tokens = [MarketId(token) for token in message.assets_ids]
-        return [TradingChanged(t, "closed", ts_ns) for t in tokens if t in self._since_ms]
+        return [TradingChanged(t, "closed", ts_ns) for t in tokens if t in self._members]
 
     # -- frames that did not decode --------------------------------------------------------------
 
@@ -339,14 +364,22 @@ class PolymarketDecoder:
         self.stats.last_problem = reason = f"malformed {envelope.event_type}: {problem}"
         if envelope.event_type not in {"book", "price_change"}:
             return [Notice(reason)]
-        named = [envelope.asset_id, *(entry.asset_id for entry in envelope.price_changes)]
-        touched = [MarketId(token) for token in dict.fromkeys(named) if token]
+        touched = self._touched(envelope)
         if not touched:
             raise ProtocolViolation(reason)
         for market in touched:
-            self._owed.unusable(market)
-        self._renew(touched)
-        return [BookLost(market, reason) for market in touched if market in self._since_ms]
+            self._membership.unusable(market)
+        self._membership.renew(touched)
+        return [BookLost(market, reason) for market in touched if market in self._members]
+
+    def _touched(self, envelope: messages.Envelope) -> list[MarketId]:
+        """Return the tokens that a malformed frame is about, named or as the other half."""
+        named = [envelope.asset_id, *(entry.asset_id for entry in envelope.price_changes)]
+        condition = envelope.market if isinstance(envelope.market, str) else ""
+        twin = self._membership.conditions.get(condition)
+        if any(named) and twin is not None and envelope.event_type == "price_change":
+            named.append(twin.market)
+        return [MarketId(token) for token in dict.fromkeys(named) if token]
 
     def _last_look(self, frame: bytes, problem: str) -> Sequence[Event]:
         """Skip a kind we do not know whatever its shape; nothing else can be confined."""
@@ -363,24 +396,3 @@ class PolymarketDecoder:
         self.stats.malformed += 1
         self.stats.last_problem = f"unreadable frame: {problem}"
         return ProtocolViolation(f"unreadable frame {frame[:80]!r}: {problem}")
-
-
-def _unix_ms(text: str) -> int:
-    """Read a time; a wrong one must not break what is made of it."""
-    if not (text.isdecimal() and text.isascii()) or (ms := int(text[:20])) > _LATEST_MS:
-        raise ValueError(f"time {text[:40]!r}")
-    return ms
-
-
-def _check_named(market: MarketId) -> None:
-    """An entry of another token is none of ours; one of no token may have been."""
-    if not market:
-        raise ValueError("a change of no token")
-
-
-def _old_changes(message: messages.PriceChange) -> Iterator[messages.Change]:
-    """Read the schema of before 2025-09-15, still found in recordings."""
-    if message.changes is None:
-        raise ValueError("price_change without price_changes")
-    for change in message.changes:
-        yield msgspec.structs.replace(change, asset_id=message.asset_id)

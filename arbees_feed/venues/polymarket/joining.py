@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from arbees_feed.core.events import Event
+from arbees_feed.venues.polymarket.messages import Change
 
 
 class Join(msgspec.Struct):
@@ -18,6 +19,8 @@ class Join(msgspec.Struct):
     at_ms: int
     hash: str
     held: list[Event] = []
+    newest: Change | None = None
+    """The last change that waits."""
     ticks: int = 0
 
 

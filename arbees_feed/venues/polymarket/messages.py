@@ -4,6 +4,8 @@ Every scalar is text; timestamps are Unix milliseconds as text. A frame is one o
 of objects. See README.md in this folder for sources.
 """
 
+from typing import Any
+
 import msgspec
 
 
@@ -46,6 +48,7 @@ class PriceChange(msgspec.Struct, tag="price_change", tag_field="event_type", gc
     price_changes: list[Change] | None = None
     changes: list[Change] | None = None
     asset_id: str = ""
+    market: str = ""
 
 
 class LastTradePrice(msgspec.Struct, tag="last_trade_price", tag_field="event_type", gc=False):
@@ -115,6 +118,7 @@ class Envelope(msgspec.Struct):
     event_type: str
     asset_id: str = ""
     price_changes: list[Subject] = []
+    market: Any = ""
 
 
 decode = msgspec.json.Decoder(Message).decode
