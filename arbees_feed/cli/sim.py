@@ -1,14 +1,17 @@
 """`arbees-feed sim`: simulated venues to rehearse on."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
 from arbees_feed.cli.waiting import until
-from arbees_feed.errors import FatalError
-from arbees_feed.sim import SimConfig, SimServer, serve
+from arbees_feed.errors import FatalError, SettingsError
+from arbees_feed.sim import SCENARIOS, SimConfig, SimServer, Step, rehearse, schedule, serve
+from arbees_feed.sim.scenarios import END
 
 
 def sim(
@@ -24,25 +27,51 @@ def sim(
     key_file: Path | None = typer.Option(
         None, help="Write the private key that the simulated Kalshi accepts to this file."
     ),
+    scenario: list[str] | None = typer.Option(
+        None, metavar="NAME", help="Let this go wrong, again and again; several: repeat, or a,b,c."
+    ),
+    fault_every: float = typer.Option(
+        20.0, min=0.1, help="Seconds from one fault of a scenario to the next."
+    ),
 ) -> None:
     """Serve simulated Kalshi and Polymarket.
 
     Both with WebSocket and REST, on loopback. The lines that it prints are the settings of a feed
-    that follows these venues.
+    that follows these venues. With --scenario things go wrong, the same for the same seed; a line
+    beginning with # tells of each fault (times are UTC), and another one of its end.
+
+    \b
+    Scenarios:
+      freeze         A venue sends no data, while pings and answers go on.
+      market-freeze  One market is silent, its siblings go on.
+      gap            Book frames of a market are lost.
+      dup            Book frames come twice.
+      reorder        Two book frames of a market swap places.
+      reset          Kalshi's sequence numbers fall back to 1.
+      flap           Sockets are closed and cut, and new ones refused for a while.
+      black-hole     Sockets stay open and dead; new handshakes hang or end dead too.
+      garbage        Frames come that no client expects.
+      drift          Fields are renamed, added, left out, or all prices are zero.
+      slow           Frames come later and later; REST answers late.
+      rest-storm     REST fails, answers 429, HTML, old books or ghosts, or not at all.
+      errors         Kalshi ends subscriptions and refuses commands; some get no answer.
+      wrong-hash     Polymarket's hashes are wrong, or right beside a wrong level.
+      crossed        A book is crossed for a moment, or until a whole one comes.
+      tick-change    Polymarket gives a market another tick.
+      time-jump      A venue's clock is wrong, ahead or behind.
+      end-of-life    Markets open, and end.
+      storm          All of these at random; only new markets end.
 
     \b
     Examples:
       arbees-feed sim --key-file /tmp/sim.pem
       arbees-feed sim --markets 500 --rate 5000 --kalshi-port 0 --polymarket-port 0
+      arbees-feed sim --scenario freeze,gap --fault-every 60
+      arbees-feed sim --scenario storm --fault-every 5 --seed 7
     """
     settings_from(config, override, venue_needed=False)  # nothing here is set by them
     sim_config = SimConfig(seed=seed, kalshi_markets=markets, polymarket_markets=markets, rate=rate)
-
-    def on_ready(server: SimServer) -> None:
-        if key_file is not None:
-            write_key(key_file, server.credentials.private_key_pem)
-        for line in settings_lines(server, key_file):
-            print(line, flush=True)
+    rehearsal = rehearsal_of(scenario_names(scenario), seed, fault_every)
 
     async def main(stop: asyncio.Event) -> None:
         serving = serve(
@@ -50,7 +79,8 @@ def sim(
             host=host,
             kalshi_port=kalshi_port,
             polymarket_port=polymarket_port,
-            on_ready=on_ready,
+            on_ready=lambda server: announce(server, key_file),
+            rehearsal=rehearsal,
         )
         await until(stop, serving)
 
@@ -60,6 +90,56 @@ def sim(
         raise
     except OSError as exc:
         raise FatalError(f"cannot serve: {exc.strerror or exc}") from exc
+
+
+def announce(server: SimServer, key_file: Path | None) -> None:
+    """Write the key and print the settings, now that the ports are known."""
+    if key_file is not None:
+        write_key(key_file, server.credentials.private_key_pem)
+    for line in settings_lines(server, key_file):
+        print(line, flush=True)
+
+
+def rehearsal_of(
+    names: list[str], seed: int, every_s: float
+) -> Callable[[SimServer], Awaitable[None]] | None:
+    """Return what plays the scenarios; None if there are none."""
+
+    async def rehearsal(server: SimServer) -> None:
+        try:
+            steps = schedule(names, server.market_ids, seed=seed, every_s=every_s)
+        except ValueError as exc:
+            raise SettingsError(f"--scenario: {exc}") from None
+        await rehearse(server, steps, on_step=print_step)
+
+    return rehearsal if names else None
+
+
+def scenario_names(given: list[str] | None) -> list[str]:
+    """Return the named scenarios, in order.
+
+    Raises:
+        BadParameter: there is no such scenario.
+    """
+    names = [name.strip() for text in given or () for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in SCENARIOS:
+            known = ", ".join(SCENARIOS)
+            raise typer.BadParameter(f"no scenario {name!r}; there are {known}")
+    return names
+
+
+def print_step(step: Step, problem: str) -> None:
+    """Print a line about a fault that begins or ends."""
+    print(step_line(step, problem, datetime.now(UTC)), flush=True)
+
+
+def step_line(step: Step, problem: str, now: datetime) -> str:
+    """Return when what happened to whom; a comment, so that the settings before it can be read."""
+    about = "".join(f" {k}={v}" for k, v in step.arguments.items() if k != "fault")
+    ends = "end " if step.action == END else ""
+    line = f"# {now:%H:%M:%S} {ends}{step.fault}{about}"
+    return f"{line} ({problem})" if problem else line
 
 
 def write_key(path: Path, pem: str) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
+from arbees_feed.sim.config import POLYMARKET
 from arbees_feed.sim.money import PRICE_SCALE, minimal_price
+from arbees_feed.sim.polymarket_books import BookTexts
 from arbees_feed.sim.polymarket_feed import PolymarketFeed
 from arbees_feed.sim.rest import Handler, Json, error, number
 from arbees_feed.sim.shared import Shared
@@ -36,7 +38,7 @@ class ClobRest:
         """Return the routes."""
         paths: dict[str, Callable[[web.Request], Any]] = {
             "/ok": lambda _: "OK",
-            "/time": lambda _: self._shared.clock_ms() // 1000,
+            "/time": lambda _: self._shared.venue_ms(POLYMARKET) // 1000,
             "/midpoint": self._midpoint,
             "/spread": self._spread,
             "/price": self._price,
@@ -85,7 +87,8 @@ class ClobRest:
         return handle
 
     def _book_text(self, market: Market, token: str) -> str:
-        texts = self._feed.texts(market)
+        seen = self._shared.past[POLYMARKET].view(market)
+        texts = self._feed.texts(market) if seen is market else BookTexts(seen)
         return texts.full(token, texts.hash(token))
 
     def _wanted(self, request: web.Request) -> tuple[Market, str]:

@@ -1,233 +1,55 @@
 """Making things go wrong, from a test or over HTTP."""
 
 import inspect
-import json
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from arbees_feed.sim.config import VENUES, Venue
-from arbees_feed.sim.faults import FaultState, HandshakeRefusal, RestFault, retry_after
-from arbees_feed.sim.kalshi_feed import KalshiFeed
-from arbees_feed.sim.polymarket_feed import PolymarketFeed
-from arbees_feed.sim.rest import Json
-from arbees_feed.sim.shared import Shared
+from arbees_feed.sim.config import Venue
+from arbees_feed.sim.frame_switches import FrameSwitches
+from arbees_feed.sim.market_switches import MarketSwitches
+from arbees_feed.sim.rest import Json, error, number
+from arbees_feed.sim.rest_switches import RestSwitches
+from arbees_feed.sim.socket_switches import SocketSwitches
+from arbees_feed.sim.switches import Ending
 from arbees_feed.sim.world import Market, World
 
-Feed = KalshiFeed | PolymarketFeed
-
-HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
-ENDLESS = 1_000_000_000
+PORTS_STAY = "stop_accepting"
 
 
-class Port(Protocol):
-    """A port that can be deaf for a while."""
+class Faults(FrameSwitches, SocketSwitches, RestSwitches, MarketSwitches):
+    """All switches; what a client meets is in the README."""
 
-    port: int
+    @property
+    def _endings(self) -> dict[str, Ending]:
+        return {
+            **self._frame_endings(),
+            **self._socket_endings(),
+            **self._rest_endings(),
+            **self._market_endings(),
+        }
 
-    async def listen(self) -> None: ...
-    async def stop_listening(self) -> None: ...
+    async def end(self, fault: str, venue: Venue | None = None, market: str | None = None) -> None:
+        """End one fault by the name of its method: of a market, of a venue, or everywhere.
 
-
-class Faults:
-    """The switches. Each use is counted under `fault_…` in the simulation's counters."""
-
-    def __init__(
-        self,
-        state: FaultState,
-        feeds: Mapping[Venue, Feed],
-        ports: Mapping[Venue, Port],
-        shared: Shared,
-    ) -> None:
-        self._state = state
-        self._feeds = feeds
-        self._ports = ports
-        self._shared = shared
-
-    # Frames.
-
-    def drop_frames(self, market: str, count: int = 1) -> None:
-        """Lose the next book frames of a market; on Kalshi their `seq` is used up."""
-        self._state.drops[market] += count
-
-    def duplicate_frames(self, market: str, count: int = 1) -> None:
-        """Send the next book frames of a market twice."""
-        self._state.duplicates[market] += count
-
-    def send_text(self, venue: Venue, text: str) -> int:
-        """Send any text to all sockets of a venue; return to how many."""
-        self._count("sent_texts")
-        return self._feeds[venue].broadcast(text.encode(), binary=False)
-
-    def send_bytes(self, venue: Venue, data: bytes) -> int:
-        """Send any bytes as a binary message to all sockets of a venue; return to how many."""
-        self._count("sent_bytes")
-        return self._feeds[venue].broadcast(data, binary=True)
-
-    def end_subscriptions(self, code: int = 25) -> int:
-        """End Kalshi's book subscriptions with a terminal error (10 or 25); return how many."""
-        self._count("ended_subscriptions")
-        feed = self._feeds["kalshi"]
-        return feed.end_subscriptions(code) if isinstance(feed, KalshiFeed) else 0
-
-    def ignore_commands(self, venue: Venue, count: int = 1) -> None:
-        """Neither carry out nor answer the next frames from clients (also no PONG)."""
-        self._state.ignored_commands[venue] += count
-
-    def fail_commands(self, code: int = 27, count: int = 1) -> None:
-        """Answer the next Kalshi commands with an error, such as 18 or 27."""
-        self._state.failing_commands[code] += count
-
-    # Silence.
-
-    def freeze(
-        self,
-        venue: Venue | None = None,
-        market: str | None = None,
-        *,
-        new_sockets: bool = True,
-    ) -> None:
-        """Send no data of a venue or of one market. Sockets, pings and acknowledgements go on.
-
-        With `new_sockets=False` a client mends it by connecting anew.
+        Raises:
+            ValueError: no fault of that name lasts.
         """
-        self._count("freezes")
-        if market is not None:
-            self._state.frozen_markets.add(market)
-        for name in _venues(venue, market):
-            self._feeds[name].each(_freeze)
-            if new_sockets:
-                self._state.frozen_venues.add(name)
-
-    def thaw(self, venue: Venue | None = None, market: str | None = None) -> None:
-        """End a freeze: send data again, beginning with fresh books."""
-        if market is not None:
-            self._state.frozen_markets.discard(market)
-            found = self._shared.world.market(market)
-            self._feeds[found.venue].resync(found)
-        for name in _venues(venue, market):
-            self._state.frozen_venues.discard(name)
-            self._feeds[name].each(_thaw)
-            self._feeds[name].resync(None)
-
-    # Connections.
-
-    def close_sockets(self, venue: Venue, code: int = 1001, reason: str = "") -> int:
-        """Close all sockets of a venue with a close frame; return how many."""
-        self._count("closed_sockets")
-        return self._feeds[venue].each(
-            lambda session: self._shared.spawn(session.socket.close(code, reason))
-        )
-
-    def abort_sockets(self, venue: Venue) -> int:
-        """Cut all sockets of a venue without a word; return how many."""
-        self._count("aborted_sockets")
-        return self._feeds[venue].each(lambda session: session.socket.abort())
-
-    def refuse_handshakes(
-        self,
-        venue: Venue,
-        status: int = 503,
-        *,
-        retry_after_s: float | None = None,
-        as_date: bool = False,
-        for_s: float | None = None,
-        count: int | None = None,
-    ) -> None:
-        """Refuse WebSocket handshakes for a time, or a number of them, or until `clear`."""
-        now_ms = self._shared.clock_ms()
-        self._state.handshakes[venue] = HandshakeRefusal(
-            status=status,
-            headers=retry_after(retry_after_s, as_date=as_date, now_ms=now_ms),
-            until_ms=None if for_s is None else now_ms + int(for_s * 1000),
-            left=count,
-        )
-
-    async def stop_accepting(self, venue: Venue) -> None:
-        """Refuse TCP connections; open ones live on."""
-        self._count("stopped_accepting")
-        await self._ports[venue].stop_listening()
-
-    async def start_accepting(self, venue: Venue) -> None:
-        """Accept TCP connections again, on the same port."""
-        await self._ports[venue].listen()
-
-    # REST.
-
-    def delay_rest(
-        self, venue: Venue, seconds: float, *, prefix: str = "/", count: int = ENDLESS
-    ) -> None:
-        """Hold back the answers to requests whose path begins with *prefix*."""
-        self._state.rest.append(RestFault(venue, prefix, count, delay_s=seconds))
-
-    def fail_rest(
-        self,
-        venue: Venue,
-        status: int = 500,
-        *,
-        prefix: str = "/",
-        count: int = ENDLESS,
-        retry_after_s: float | None = None,
-        as_date: bool = False,
-    ) -> None:
-        """Answer with an error and the venue's error body."""
-        now_ms = self._shared.clock_ms()
-        headers = retry_after(retry_after_s, as_date=as_date, now_ms=now_ms)
-        message = "too many requests" if status == web.HTTPTooManyRequests.status_code else "error"
-        fault = RestFault(
-            venue,
-            prefix,
-            count,
-            status=status,
-            headers=headers,
-            body=json.dumps({"error": message}),
-        )
-        self._state.rest.append(fault)
-
-    def html_rest(
-        self, venue: Venue, status: int = 502, *, prefix: str = "/", count: int = ENDLESS
-    ) -> None:
-        """Answer with a page of HTML, as a CDN does."""
-        fault = RestFault(venue, prefix, count, status=status, body=HTML, content_type="text/html")
-        self._state.rest.append(fault)
-
-    def lose_answers(self, venue: Venue, *, prefix: str = "/", count: int = 1) -> None:
-        """Carry requests out, and cut their connections before they are answered."""
-        self._state.rest.append(RestFault(venue, prefix, count, lost=True))
+        ending = self._endings.get(fault)
+        if ending is None:
+            raise ValueError(f"{fault}: what lasts is {', '.join(sorted(self._endings))}")
+        ended = ending(venue, market)
+        if ended is not None:
+            await ended
 
     def clear(self) -> None:
-        """End every fault, except that closed sockets stay closed and ports stay as they are."""
-        state = self._state
-        state.drops.clear()
-        state.duplicates.clear()
-        state.ignored_commands.clear()
-        state.failing_commands.clear()
-        state.handshakes.clear()
-        state.rest.clear()
-        for market in list(state.frozen_markets):
-            self.thaw(market=market)
-        for venue in VENUES:
-            self.thaw(venue)
-
-    def _count(self, name: str) -> None:
-        self._shared.counters[f"fault_{name}"] += 1
-
-
-def _venues(venue: Venue | None, market: str | None) -> tuple[Venue, ...]:
-    """Return the venues meant: the named one; both when nothing is named."""
-    if venue is not None:
-        return (venue,)
-    return VENUES if market is None else ()
-
-
-def _freeze(session: Any) -> None:
-    session.frozen = True
-
-
-def _thaw(session: Any) -> None:
-    session.frozen = False
+        """End every fault; ports stay as they are, and sockets too if closed or in a black hole."""
+        for fault, ending in self._endings.items():
+            if fault != PORTS_STAY:
+                ending(None, None)
 
 
 class Controlled(Protocol):
@@ -257,7 +79,14 @@ def control_routes(sim: Controlled) -> list[web.RouteDef]:
     async def act(request: web.Request) -> web.Response:
         return await _act(sim, request)
 
-    return [web.get("/sim/state", state), web.post("/sim/{action}", act)]
+    async def tops(request: web.Request) -> web.Response:
+        return web.json_response(_tops(sim, request))
+
+    return [
+        web.get("/sim/state", state),
+        web.get("/sim/tops", tops),
+        web.post("/sim/{action}", act),
+    ]
 
 
 def _state(sim: Controlled) -> Json:
@@ -284,8 +113,20 @@ def _market_state(market: Market) -> Json:
     }
 
 
+def _tops(sim: Controlled, request: web.Request) -> Json:
+    """Return the tops that were true at any moment between two instants, Unix ns."""
+    market = sim.world.find(request.query.get("market", ""))
+    if market is None:
+        raise error(404, {"error": "unknown market"})
+    end_ns = number(request, "to_ns", time.time_ns(), high=2**63)
+    try:
+        return {"tops": market.tops_between(number(request, "from_ns", end_ns, high=2**63), end_ns)}
+    except LookupError as exc:
+        raise error(400, {"error": str(exc)}) from exc
+
+
 async def _act(sim: Controlled, request: web.Request) -> web.Response:
-    action = _actions(sim).get(request.match_info["action"])
+    action = actions(sim).get(request.match_info["action"])
     if action is None:
         return web.json_response({"error": "unknown action"}, status=404)
     try:
@@ -299,17 +140,14 @@ async def _act(sim: Controlled, request: web.Request) -> web.Response:
     return web.json_response({"ok": True, "result": answer})
 
 
-def _actions(sim: Controlled) -> dict[str, Callable[..., Any]]:
+def actions(sim: Controlled) -> dict[str, Callable[..., Any]]:
+    """Return everything that can be done to a simulation, by name."""
     faults = sim.faults
-    actions: tuple[Callable[..., Any], ...] = (
+    names = [name for name in dir(faults) if not name.startswith("_")]
+    running = (
         sim.pause, sim.resume, sim.drained, sim.step, sim.open_market, sim.close_market,
-        faults.drop_frames, faults.duplicate_frames, faults.send_text, faults.end_subscriptions,
-        faults.ignore_commands, faults.fail_commands,
-        faults.freeze, faults.thaw, faults.close_sockets, faults.abort_sockets,
-        faults.refuse_handshakes, faults.stop_accepting, faults.start_accepting,
-        faults.delay_rest, faults.fail_rest, faults.html_rest, faults.lose_answers,
-        faults.clear,
     )  # fmt: skip
-    return {action.__name__: action for action in actions} | {
+    return {action.__name__: action for action in running} | {
+        **{name: getattr(faults, name) for name in names},
         "send_bytes": lambda venue, hex: faults.send_bytes(venue, bytes.fromhex(hex)),  # noqa: A006
     }

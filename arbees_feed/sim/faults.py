@@ -1,16 +1,27 @@
 """What can go wrong at a venue, on demand. `FaultState` is asked by the venues and REST; `Faults`
 (in `control.py`) sets it."""
 
+import asyncio
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from aiohttp import web
 
 from arbees_feed.sim.config import Venue
 
+FrameFault = Literal["drop", "duplicate", "reorder", "corrupt", "omit"]
+
+COUNTED_AS: Mapping[FrameFault, str] = {
+    "drop": "fault_dropped_frames",
+    "duplicate": "fault_duplicated_frames",
+    "reorder": "fault_reordered_frames",
+    "corrupt": "fault_corrupted_levels",
+    "omit": "fault_omitted_levels",
+}
 T = TypeVar("T")
 
 
@@ -25,9 +36,28 @@ class HandshakeRefusal:
 
 
 @dataclass(slots=True)
+class HandshakeDelay:
+    """How long WebSocket handshakes wait, unless the fault ends."""
+
+    seconds: float
+    left: int
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class CommandFault:
+    """The error that the next Kalshi commands get, and whether they take effect all the same."""
+
+    code: int
+    left: int
+    carried_out: bool
+
+
+@dataclass(slots=True)
 class RestFault:
     """What happens to REST requests whose path begins with a prefix."""
 
+    name: str
     venue: Venue
     prefix: str
     left: int
@@ -46,26 +76,54 @@ class FaultState:
 
     clock_ms: Callable[[], int]
     counters: Counter[str]
-    drops: Counter[str] = field(default_factory=Counter)
-    duplicates: Counter[str] = field(default_factory=Counter)
-    frozen_markets: set[str] = field(default_factory=set)
-    frozen_venues: set[Venue] = field(default_factory=set)
+    frames: dict[str, Counter[FrameFault]] = field(default_factory=dict)
+    wrong_hashes: Counter[str] = field(default_factory=Counter)
+    frozen_markets: dict[str, bool] = field(default_factory=dict)
+    """Frozen markets, and whether questions about them are answered."""
+    frozen_venues: dict[Venue, bool] = field(default_factory=dict)
+    omitted_markets: set[str] = field(default_factory=set)
+    holes: set[Venue] = field(default_factory=set)
     handshakes: dict[Venue, HandshakeRefusal] = field(default_factory=dict)
+    handshake_delays: dict[Venue, HandshakeDelay] = field(default_factory=dict)
     ignored_commands: Counter[Venue] = field(default_factory=Counter)
-    failing_commands: Counter[int] = field(default_factory=Counter)
+    failing_commands: list[CommandFault] = field(default_factory=list)
     rest: list[RestFault] = field(default_factory=list)
 
-    def times_to_send(self, market_id: str) -> int:
-        """Return how often the next book frame of a market is sent: 0, 1 or 2 times."""
-        if not self.drops and not self.duplicates:
-            return 1
-        if _used_up(self.drops, market_id):
-            self.counters["fault_dropped_frames"] += 1
-            return 0
-        if _used_up(self.duplicates, market_id):
-            self.counters["fault_duplicated_frames"] += 1
-            return 2
-        return 1
+    def frame_fault(self, market_id: str, *, grows: bool, is_deep: bool) -> FrameFault | None:
+        """Return what befalls the next book frame of a market, and use it up once.
+
+        Only a level that is there after the change can be told wrong, and only one that is not
+        the best can be left out unnoticed.
+        """
+        fits = {"corrupt": grows, "omit": is_deep}
+        waiting = self.frames.get(market_id)
+        if waiting is None:
+            return None
+        fault = next((fault for fault in waiting if fits.get(fault, True)), None)
+        if fault is not None:
+            _used_up(waiting, fault)
+            self.counters[COUNTED_AS[fault]] += 1
+        return fault
+
+    def tells_wrong_hash(self, market_id: str) -> bool:
+        """Tell whether the next hashes of a market are wrong, and use it up once."""
+        if not _used_up(self.wrong_hashes, market_id):
+            return False
+        self.counters["fault_wrong_hashes"] += 1
+        return True
+
+    async def handshake_due(self, venue: Venue) -> None:
+        """Wait as long as a handshake with a venue has to."""
+        delay = self.handshake_delays.get(venue)
+        if delay is None or not delay.left:
+            return
+        delay.left -= 1
+        self.counters["fault_slow_handshakes"] += 1
+        try:
+            async with asyncio.timeout(None if math.isinf(delay.seconds) else delay.seconds):
+                await delay.over.wait()
+        except TimeoutError:
+            return
 
     def refused_handshake(self, venue: Venue) -> web.Response | None:
         """Return the refusal in force for a venue's handshakes."""
@@ -89,13 +147,16 @@ class FaultState:
         self.counters["fault_ignored_commands"] += 1
         return True
 
-    def command_error(self) -> int | None:
-        """Return the error code that the next Kalshi command gets, None to carry it out."""
-        code = next(iter(self.failing_commands), None)
-        if code is not None:
-            _used_up(self.failing_commands, code)
-            self.counters["fault_failed_commands"] += 1
-        return code
+    def command_fault(self) -> CommandFault | None:
+        """Return the error that the next Kalshi command gets, and use it up once."""
+        if not self.failing_commands:
+            return None
+        fault = self.failing_commands[0]
+        fault.left -= 1
+        if not fault.left:
+            del self.failing_commands[0]
+        self.counters["fault_failed_commands"] += 1
+        return fault
 
     def rest_fault(self, venue: Venue, path: str) -> RestFault | None:
         """Return the fault that hits this request, and use it up once."""

@@ -20,15 +20,16 @@ FINE_BELOW = 0.04 * PRICE_SCALE
 FINE_TICK = 10
 NO_TOKEN_SHARE = 0.3
 LOW, HIGH = 150.0, PRICE_SCALE - 150.0
+BOTH_SIDES: tuple[Side, Side] = ("bid", "ask")
 
 
 class Flow:
     """Picks a market, changes its book, returns what happened."""
 
-    def __init__(self, config: SimConfig, world: World, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, config: SimConfig, world: World, stamp: Callable[[Market], int]) -> None:
         self._config = config
         self._world = world
-        self._clock_ms = clock_ms
+        self._stamp = stamp
         self._random = random.Random(f"flow {config.seed}")
         self._live: list[Market] = []
         self._hot: list[Market] = []
@@ -40,7 +41,8 @@ class Flow:
         for index in range(self._config.depth):
             self._place(market, "bid", market.grid.at_or_below(market.fair - 1, index))
             self._place(market, "ask", market.grid.at_or_above(market.fair + 1, index))
-        market.ts_ms = self._clock_ms()
+        market.ts_ms = self._stamp(market)
+        self._world.begin_history(market)
         self._live.append(market)
 
     def retire(self, market: Market) -> None:
@@ -56,9 +58,36 @@ class Flow:
         taken, changes = self._act(market)
         if not changes:
             return None
-        market.ts_ms = max(market.ts_ms, self._clock_ms())
+        market.ts_ms = self._stamp(market)
         trade = self._print(market, *taken) if taken else None
         return Group(market, market.ts_ms, changes, trade, self._refine(market))
+
+    def cross(self, market: Market) -> Group:
+        """Pass through a crossed book inside one venue time.
+
+        Raises:
+            ValueError: there is nothing to cross.
+        """
+        changes = self._cross(market) or self._cross(market)  # of a side drawn at random
+        if not changes:
+            raise ValueError(f"{market.id}: nothing to cross")
+        market.ts_ms = self._stamp(market)
+        return Group(market, market.ts_ms, changes)
+
+    def retick(self, market: Market, grid: Grid) -> Group:
+        """Give a market another grid; orders that are not on it move away from the touch."""
+        old, market.grid = market.grid, grid
+        changes: list[Change | None] = []
+        legal = set(grid.prices)
+        for side in BOTH_SIDES:
+            levels = market.levels(side)
+            for price, size in [level for level in levels.items() if level[0] not in legal]:
+                near = grid.at_or_below(price) if side == "bid" else grid.at_or_above(price)
+                changes.append(market.set_level(side, price, 0))
+                if (near < price) == (side == "bid"):  # else it is off the end of the grid
+                    changes.append(market.set_level(side, near, levels.get(near, 0) + size))
+        market.ts_ms = self._stamp(market)
+        return Group(market, market.ts_ms, [change for change in changes if change], None, old)
 
     def _refine(self, market: Market) -> Grid | None:
         """Give a Polymarket market near its end a finer tick; return the coarser one it had."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from arbees_feed.sim import kalshi_frames as frames
 from arbees_feed.sim.config import KALSHI
 from arbees_feed.sim.credentials import Refusal
-from arbees_feed.sim.faults import FaultState
+from arbees_feed.sim.faults import CommandFault, FaultState
 from arbees_feed.sim.kalshi_session import (
     BOOK,
     LIFECYCLE,
@@ -17,9 +17,10 @@ from arbees_feed.sim.kalshi_session import (
     KalshiSession,
     Subscription,
 )
+from arbees_feed.sim.money import SIZE_SCALE
 from arbees_feed.sim.shared import Shared
 from arbees_feed.sim.socket import Socket
-from arbees_feed.sim.venue import VenueFeed
+from arbees_feed.sim.venue import BookFrame, VenueFeed
 from arbees_feed.sim.world import Change, Group, Market
 
 SECOND_CLEARING_SHARE = 0.6
@@ -53,9 +54,9 @@ class KalshiFeed(VenueFeed[KalshiSession]):
 
     # What sessions tell.
 
-    def command_error(self) -> int | None:
+    def command_fault(self) -> CommandFault | None:
         """Return the error that a fault wants the next command to get."""
-        return self.faults.command_error()
+        return self.faults.command_fault()
 
     def add(self, subscription: Subscription) -> None:
         """Take in a subscription."""
@@ -89,10 +90,9 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         """Send the deltas of a group, then its trade."""
         market = group.market
         self._dirty[market.id] = market
-        subscriptions = self._books.get(market.id)
-        if subscriptions:
+        if self._books.get(market.id):
             for change in group.changes:
-                self._send_delta(group, change, subscriptions)
+                self._send_delta(group, change)
         if group.trade is not None:
             body = frames.trade_body(market, group.trade)
             for subscription in self._listeners(TRADE, market):
@@ -107,9 +107,8 @@ class KalshiFeed(VenueFeed[KalshiSession]):
             for subscription in self._listeners(TRADE, market):
                 subscription.send(kind, body)
         elif kind.startswith("orderbook_"):
-            for subscription in self._books.get(market.id, ()):
-                if not self.is_silent(subscription.session, market):
-                    subscription.send(kind, body)
+            for subscription in self._hearers(market):
+                subscription.send(kind, body)
         else:
             self._send_lifecycle(kind, body)
 
@@ -159,6 +158,43 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         self.flush()
         return len(ended)
 
+    def reset_sequences(self) -> int:
+        """Let every subscription count from 1 again; return how many."""
+        subscriptions = [s for session in self.sessions.values() for s in session.subscriptions]
+        for subscription in subscriptions:
+            subscription.seq = 0
+        return len(subscriptions)
+
+    def mislead(self, market: Market, change: Change) -> None:
+        """Send the delta of a change that did not happen."""
+        self._send_delta(Group(market, market.ts_ms, [change]), change)
+        self.flush()
+
+    def omit(self, market: Market) -> int:
+        """Send this market's deltas no more to the present subscriptions; return to how many."""
+        subscriptions = self._books.get(market.id, [])
+        for subscription in subscriptions:
+            subscription.omitted.add(market.id)
+        return len(subscriptions)
+
+    def readmit(self, market: Market) -> None:
+        """Send this market's deltas again to all who want them."""
+        for subscription in self._books.get(market.id, ()):
+            subscription.omitted.discard(market.id)
+
+    def whole_books(self, market: Market) -> list[tuple[Socket, str]]:
+        """Return a snapshot for each subscription, in its sequence."""
+        return [
+            (
+                subscription.session.socket,
+                subscription.written(
+                    "orderbook_snapshot",
+                    frames.snapshot_body(market, use_yes_price=subscription.use_yes_price),
+                ),
+            )
+            for subscription in self._books.get(market.id, ())
+        ]
+
     def on_slow_consumer(self, session: KalshiSession) -> None:
         """End the books of a slow client with error 25; drop it if even more piles up."""
         books = [s for s in session.subscriptions if s.channel == BOOK]
@@ -173,7 +209,7 @@ class KalshiFeed(VenueFeed[KalshiSession]):
     def _send_ticker_body(self, subscription: Subscription, body: str) -> None:
         subscription.session.send_text(
             f'{{"type":"ticker","sid":{subscription.sid},'
-            f'"sending_ts_ms":{self.shared.clock_ms()},"msg":{body}}}'
+            f'"sending_ts_ms":{self.shared.venue_ms(KALSHI)},"msg":{body}}}'
         )
 
     def _determine(self, market: Market) -> None:
@@ -182,7 +218,7 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         body = frames.lifecycle_body(
             market,
             "determined",
-            determination_ts=self.shared.clock_ms() // 1000,
+            determination_ts=self.shared.venue_ms(KALSHI) // 1000,
             result=market.result,
             settlement_value="1.0000" if market.result == "yes" else "0.0000",
         )
@@ -190,7 +226,8 @@ class KalshiFeed(VenueFeed[KalshiSession]):
 
     def _settle(self, market: Market) -> None:
         market.status = "finalized"
-        body = frames.lifecycle_body(market, "settled", settled_ts=self.shared.clock_ms() // 1000)
+        now_s = self.shared.venue_ms(KALSHI) // 1000
+        body = frames.lifecycle_body(market, "settled", settled_ts=now_s)
         self._send_lifecycle("market_lifecycle_v2", body)
 
     def _send_lifecycle(self, kind: str, body: str) -> None:
@@ -200,8 +237,17 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         self.flush()
 
     def _send_snapshots(self, market: Market) -> None:
-        for subscription in self._books.get(market.id, ()):
+        for subscription in self._hearers(market):
             subscription.session.send_snapshots(subscription, (market.id,))
+
+    def _hearers(self, market: Market) -> list[Subscription]:
+        """Return the subscriptions that are sent this market's book as it changes."""
+        return [
+            subscription
+            for subscription in self._books.get(market.id, ())
+            if market.id not in subscription.omitted
+            and not self.is_silent(subscription.session, market)
+        ]
 
     def _listeners(self, channel: str, market: Market) -> Iterable[Subscription]:
         return [
@@ -210,19 +256,22 @@ class KalshiFeed(VenueFeed[KalshiSession]):
             if subscription.covers(market.id) and not self.is_silent(subscription.session, market)
         ]
 
-    def _send_delta(self, group: Group, change: Change, subscriptions: list[Subscription]) -> None:
-        times = self.faults.times_to_send(group.market.id)
+    def _send_delta(self, group: Group, change: Change) -> None:
+        market = group.market
+        hearers = self._hearers(market)
+        if not hearers:
+            return
+        fault = self.next_fault(market, change)
+        if fault == "corrupt":
+            change = change._replace(after=change.after + SIZE_SCALE)
+        elif fault == "omit":
+            return
         bodies: dict[bool, str] = {}
-        for subscription in subscriptions:
-            if self.is_silent(subscription.session, group.market):
-                continue
-            if not times:
-                subscription.seq += 1
-                continue
+        written: list[BookFrame] = []
+        for subscription in hearers:
             scale = subscription.use_yes_price
             if scale not in bodies:
                 bodies[scale] = frames.delta_body(group, change, use_yes_price=scale)
-            subscription.send("orderbook_delta", bodies[scale])
-            if times > 1:
-                subscription.seq -= 1
-                subscription.send("orderbook_delta", bodies[scale])
+            text = subscription.written("orderbook_delta", bodies[scale])
+            written.append((subscription.session.socket, text.encode()))
+        self.deliver(market, written, fault)

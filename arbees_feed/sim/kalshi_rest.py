@@ -118,21 +118,24 @@ class KalshiRest:
         chosen = [market for market in self._all_markets() if _selects(request, market)]
         found, cursor = page(chosen, request.query.get("cursor", ""), limit)
         now_ms = self._shared.clock_ms()
-        return {"markets": [market_json(market, now_ms) for market in found], "cursor": cursor}
+        seen = [self._seen(request, market) for market in found]
+        return {"markets": [market_json(market, now_ms) for market in seen], "cursor": cursor}
 
     def _market(self, request: web.Request) -> Json:
-        return {"market": market_json(self._named(request), self._shared.clock_ms())}
+        seen = self._seen(request, self._named(request))
+        return {"market": market_json(seen, self._shared.clock_ms())}
 
     def _orderbook(self, request: web.Request) -> Json:
         depth = number(request, "depth", 0, high=100)
-        return {"orderbook_fp": orderbook_json(self._named(request), depth)}
+        return {"orderbook_fp": orderbook_json(self._seen(request, self._named(request)), depth)}
 
     def _orderbooks(self, request: web.Request) -> Json:
         tickers = several(request, "tickers")
         if not 1 <= len(tickers) <= MAX_BOOKS:
             raise bad_request("tickers: 1 to 100")
         markets = [m for ticker in tickers if (m := self._find(ticker)) is not None]
-        books = [{"ticker": m.id, "orderbook_fp": orderbook_json(m, 0)} for m in markets]
+        seen = (self._seen(request, market) for market in markets)
+        books = [{"ticker": m.id, "orderbook_fp": orderbook_json(m, 0)} for m in seen]
         return {"orderbooks": books}
 
     def _trades(self, request: web.Request) -> Json:
@@ -249,6 +252,11 @@ class KalshiRest:
         if market is None:
             raise _not_found()
         return market
+
+    def _seen(self, request: web.Request, market: Market) -> Market:
+        """Return the market as this request is shown it."""
+        signed = KEY_HEADER in request.headers
+        return self._shared.past[KALSHI].view(market, signed=signed)
 
     def _find(self, ticker: str) -> Market | None:
         market = self._shared.world.find(ticker)

@@ -2,10 +2,27 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from arbees_feed.sim.config import KALSHI
+from arbees_feed.sim.faults import CommandFault
+from arbees_feed.sim.kalshi_errors import (
+    ACTION_NEEDED,
+    BAD_JSON,
+    CHANNELS_NEEDED,
+    ERROR_TEXTS,
+    INVALID,
+    MARKET_LIMIT,
+    ONE_SID,
+    PARAMS,
+    SIDS_NEEDED,
+    TICKER_NEEDED,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_COMMAND,
+    UNKNOWN_SID,
+    UNSUPPORTED_ACTION,
+)
 from arbees_feed.sim.kalshi_frames import compact, snapshot_body
 from arbees_feed.sim.shared import Shared
 from arbees_feed.sim.socket import Socket
@@ -21,30 +38,6 @@ QUIET_CHANNELS = frozenset(
     )
 )  # fmt: skip
 CHANNELS = frozenset((BOOK, TICKER, TRADE, LIFECYCLE)) | QUIET_CHANNELS
-
-BAD_JSON, PARAMS, CHANNELS_NEEDED, SIDS_NEEDED, UNKNOWN_COMMAND = 1, 2, 3, 4, 5
-UNKNOWN_SID, UNKNOWN_CHANNEL, INVALID, ONE_SID = 7, 8, 11, 12
-UNSUPPORTED_ACTION, TICKER_NEEDED, ACTION_NEEDED, MARKET_LIMIT = 13, 14, 15, 26
-
-ERROR_TEXTS = {
-    BAD_JSON: "Unable to process message",
-    PARAMS: "Params required",
-    CHANNELS_NEEDED: "Channels required",
-    SIDS_NEEDED: "Subscription IDs required",
-    UNKNOWN_COMMAND: "Unknown command",
-    UNKNOWN_SID: "Unknown subscription ID",
-    UNKNOWN_CHANNEL: "Unknown channel name",
-    10: "Channel error",
-    INVALID: "Invalid parameter",
-    ONE_SID: "Exactly one subscription ID required",
-    UNSUPPORTED_ACTION: "Unsupported action",
-    TICKER_NEEDED: "Market Ticker required",
-    ACTION_NEEDED: "Action required",
-    18: "Command timeout",
-    25: "Subscription buffer overflow",
-    MARKET_LIMIT: "Per-subscription market limit exceeded",
-    27: "Too many requests",
-}
 
 
 class CommandError(Exception):
@@ -64,8 +57,8 @@ class SubscriptionIndex(Protocol):
     def add(self, subscription: "Subscription") -> None: ...
     def remove(self, subscription: "Subscription") -> None: ...
     def send_ticker(self, subscription: "Subscription", market: Market) -> None: ...
-    def command_error(self) -> int | None: ...
-    def is_silent(self, session: "KalshiSession", market: Market) -> bool: ...
+    def command_fault(self) -> CommandFault | None: ...
+    def gives_no_answer(self, session: "KalshiSession", market: Market) -> bool: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -79,11 +72,17 @@ class Subscription:
     use_yes_price: bool
     skip_ack: bool = False
     seq: int = 0
+    omitted: set[str] = field(default_factory=set)
+    """Markets of this subscription whose changes do not come: a fault."""
 
     def send(self, kind: str, body: str, ident: int | None = None) -> None:
         """Send a message in sequence."""
+        self.session.send_text(self.written(kind, body, ident))
+
+    def written(self, kind: str, body: str, ident: int | None = None) -> str:
+        """Return the next message of the sequence."""
         self.seq += 1
-        self.session.send_text(
+        return (
             f'{{"type":"{kind}",{_id(ident)}"sid":{self.sid},"seq":{self.seq},'
             f'"sending_ts_ms":{self.session.now_ms()},"msg":{body}}}'
         )
@@ -99,11 +98,12 @@ class KalshiSession:
     def __init__(self, shared: Shared, index: SubscriptionIndex, socket: Socket) -> None:
         self.socket = socket
         self.frozen = False
+        self.answers = False
         self.unread_at_overflow = 0
-        self.now_ms = shared.clock_ms
         self._shared = shared
         self._index = index
         self._next_sid = 1
+        self._is_mute = False
         self._by_sid: dict[int, Subscription] = {}
         self._by_channel: dict[str, Subscription] = {}
         self._commands: dict[str, Callable[[int | None, Json], None]] = {
@@ -116,6 +116,10 @@ class KalshiSession:
     def subscriptions(self) -> list[Subscription]:
         """Return the live subscriptions."""
         return list(self._by_sid.values())
+
+    def now_ms(self) -> int:
+        """Return the venue's time."""
+        return self._shared.venue_ms(KALSHI)
 
     def send_text(self, text: str) -> None:
         """Queue a message."""
@@ -154,12 +158,22 @@ class KalshiSession:
 
     def _keeps_quiet(self, market: Market) -> bool:
         """A recorded market has no book before its first recorded frame."""
-        return market.status == "initialized" or self._index.is_silent(self, market)
+        return market.status == "initialized" or self._index.gives_no_answer(self, market)
 
     def _run(self, ident: int | None, command: Json) -> None:
-        wanted_error = self._index.command_error()
-        if wanted_error is not None:
-            raise CommandError(wanted_error)
+        fault = self._index.command_fault()
+        if fault is None:
+            self._carry_out(ident, command)
+            return
+        if fault.carried_out:
+            self._is_mute = True
+            try:
+                self._carry_out(ident, command)
+            finally:
+                self._is_mute = False
+        raise CommandError(fault.code)
+
+    def _carry_out(self, ident: int | None, command: Json) -> None:
         name = command.get("cmd")
         if name == "list_subscriptions":
             self._list(ident)
@@ -247,6 +261,7 @@ class KalshiSession:
         known = dict.fromkeys(t for t in tickers or () if find(t) is not None)
         new = [ticker for ticker in known if ticker not in subscription.tickers]
         subscription.tickers.update(dict.fromkeys(new))
+        subscription.omitted.difference_update(new)
         self._index.join(subscription, new)
         return new
 
@@ -275,10 +290,11 @@ class KalshiSession:
                 self._refuse(ident, CommandError(UNKNOWN_SID))
                 continue
             subscription.seq += 1
-            self.send_text(
-                f'{{{_id(ident)}"sid":{sid},"seq":{subscription.seq},"type":"unsubscribed",'
-                f'"sending_ts_ms":{self.now_ms()}}}'
-            )
+            if not self._is_mute:
+                self.send_text(
+                    f'{{{_id(ident)}"sid":{sid},"seq":{subscription.seq},"type":"unsubscribed",'
+                    f'"sending_ts_ms":{self.now_ms()}}}'
+                )
             self._drop(subscription)
 
     def _update(self, ident: int | None, params: Json) -> None:
@@ -323,6 +339,8 @@ class KalshiSession:
         return subscription
 
     def _acknowledge(self, ident: int | None, subscription: Subscription, params: Json) -> None:
+        if self._is_mute:
+            return
         if params.get("skip_ticker_ack", subscription.skip_ack):
             subscription.send("ok", "{}", ident)
         else:
@@ -330,6 +348,8 @@ class KalshiSession:
             subscription.send("ok", compact({"market_tickers": listed}), ident)
 
     def _reply(self, kind: str, ident: int | None, body: str) -> None:
+        if self._is_mute:
+            return
         self.send_text(
             f'{{{_id(ident)}"type":"{kind}","sending_ts_ms":{self.now_ms()},"msg":{body}}}'
         )

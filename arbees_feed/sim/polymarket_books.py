@@ -83,13 +83,13 @@ class BookTexts:
         """Return the hash of a token's book as it is now."""
         return book_hash(self.full(token))
 
-    def opening(self, token: str) -> str:
+    def opening(self, token: str, digest: str) -> str:
         """Return the book message that answers a subscription."""
         market = self.market
         bids, asks = self.sides(token)
         return (
             f'{{"market":"{market.condition_id}","asset_id":"{token}",'
-            f'"timestamp":"{market.ts_ms}","hash":"{self.hash(token)}","bids":{bids},'
+            f'"timestamp":"{market.ts_ms}","hash":"{digest}","bids":{bids},'
             f'"asks":{asks},"tick_size":"{market.grid.tick_text}","event_type":"book",'
             f'"last_trade_price":"{padded_price(market.printed_price)}"}}'
         )

@@ -9,11 +9,12 @@ from typing import Any
 from arbees_feed.sim import polymarket_frames as frames
 from arbees_feed.sim.config import POLYMARKET
 from arbees_feed.sim.faults import FaultState
+from arbees_feed.sim.money import SIZE_SCALE
 from arbees_feed.sim.polymarket_books import BookTexts
 from arbees_feed.sim.shared import Shared
 from arbees_feed.sim.socket import Socket
 from arbees_feed.sim.venue import SLOW_CONSUMER, SLOW_CONSUMER_REASON, VenueFeed
-from arbees_feed.sim.world import Group, Market, Trade
+from arbees_feed.sim.world import Change, Group, Market, Trade
 
 CUSTOM_KINDS = frozenset(("best_bid_ask", "new_market", "market_resolved"))
 NORMAL_CLOSE = 1000
@@ -27,7 +28,9 @@ class PolymarketSession:
     def __init__(self, feed: "PolymarketFeed", socket: Socket) -> None:
         self.socket = socket
         self.frozen = False
+        self.answers = False
         self.custom = False
+        self.omitted: set[str] = set()
         self.tokens: dict[str, None] = {}
         self._feed = feed
         self._begun = False
@@ -85,9 +88,11 @@ class PolymarketSession:
         for token in tokens:
             self.tokens[token] = None
             self._feed.join(self, token)
+        markets = (self._feed.market_of(token) for token in tokens)
+        self.omitted.difference_update(market.id for market in markets if market is not None)
         if self._feed.is_overloaded(self):
-            self.frozen = True
-        elif dump and not self.frozen:
+            self.frozen, self.answers = True, False
+        elif dump and (self.answers or not self.frozen):
             books = self._feed.opening_books(self, tokens)
             self.send_text(f"[{','.join(books)}]\n")
             self._feed.send_stale_changes(self, tokens)
@@ -140,10 +145,16 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
         """Return the books of the tokens that are live; the others are left out."""
         markets = ((token, self.market_of(token)) for token in tokens)
         return [
-            self.texts(market).opening(token)
+            self._opening(market, token)
             for token, market in markets
-            if market is not None and market.is_open and not self.is_silent(session, market)
+            if market is not None and market.is_open and not self.gives_no_answer(session, market)
         ]
+
+    def _opening(self, market: Market, token: str) -> str:
+        texts = self.texts(market)
+        digest = texts.hash(token)
+        wrong = self.faults.tells_wrong_hash(market.id)
+        return texts.opening(token, _wrong(digest) if wrong else digest)
 
     def is_overloaded(self, session: PolymarketSession) -> bool:
         """Tell whether a session has more tokens than the venue serves on one socket."""
@@ -161,7 +172,8 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
         """Cut sockets on which nothing has happened for long, without a close frame."""
         now_s = asyncio.get_running_loop().time()
         for session in list(self.sessions.values()):
-            if now_s - session.socket.active_s > self.shared.config.idle_timeout_s:
+            idle_s = now_s - session.socket.active_s
+            if idle_s > self.shared.config.idle_timeout_s and not session.socket.is_hole:
                 self.shared.counters["polymarket_idle_cuts"] += 1
                 session.socket.abort()
 
@@ -201,7 +213,7 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
     def announce(self, market: Market, *, new_event: bool) -> None:  # noqa: ARG002 (no event news)
         """Tell everyone with the custom features of a new market."""
         self.learn(market)
-        text = frames.new_market(market, self.shared.clock_ms())
+        text = frames.new_market(market, self.shared.venue_ms(POLYMARKET))
         for session in self.sessions.values():
             if session.custom and not session.frozen:
                 session.send_text(text)
@@ -220,6 +232,32 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
                 self._send_books(texts, (texts.hash(one.id), texts.hash(one.other_id)))
         self.flush()
 
+    def mislead(self, market: Market, change: Change) -> None:
+        """Send a change that did not happen, with the hash and the best prices of the truth."""
+        texts = self.texts(market)
+        hashes = texts.hash(market.id), texts.hash(market.other_id)
+        group = Group(market, market.ts_ms, [change])
+        self._send_changes(group, hashes, self._sessions_of(market))
+        self.flush()
+
+    def omit(self, market: Market) -> int:
+        """Send nothing more of this market to those who are subscribed to it now."""
+        sessions = self._sessions_of(market)
+        for session in sessions:
+            session.omitted.add(market.id)
+        return len(sessions)
+
+    def readmit(self, market: Market) -> None:
+        """Send this market's data again to all who want it."""
+        for session in self.sessions.values():
+            session.omitted.discard(market.id)
+
+    def whole_books(self, market: Market) -> list[tuple[Socket, str]]:
+        """Return the YES book for each subscriber, as after a trade."""
+        texts = self.texts(market)
+        text = texts.midstream(market.id, texts.hash(market.id))
+        return [(session.socket, text) for session in self._listeners(market, market.id)]
+
     def on_slow_consumer(self, session: PolymarketSession) -> None:
         """Close with 1013: the client reads too slowly."""
         if session.frozen:
@@ -231,7 +269,7 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
     def _sessions_of(self, market: Market) -> list[PolymarketSession]:
         yes = self._subscribers.get(market.id, {})
         no = self._subscribers.get(market.other_id, {})
-        return [s for s in yes | no if not self.is_silent(s, market)]
+        return [s for s in yes | no if not self._hears_nothing(s, market)]
 
     def _send_changes(
         self, group: Group, hashes: tuple[str, str], sessions: list[PolymarketSession]
@@ -239,14 +277,31 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
         """Send every change; all of one venue time carry the hash and the top after the last."""
         best = frames.best_prices(group.market)
         for change in group.changes:
-            data = frames.price_change(group, change, hashes, best).encode()
-            self._remember(group.market, data)
-            times = self.faults.times_to_send(group.market.id)
-            if self._random.random() < self.shared.config.duplicate_share:
-                times *= 2
-            for _ in range(times):
-                for session in sessions:
-                    session.socket.send(data)
+            self._send_change(group, change, (hashes, best), sessions)
+
+    def _send_change(
+        self,
+        group: Group,
+        change: Change,
+        stated: tuple[frames.Pair, tuple[frames.Pair, frames.Pair]],
+        sessions: list[PolymarketSession],
+    ) -> None:
+        market = group.market
+        fault = self.next_fault(market, change)
+        if fault == "corrupt":
+            change = change._replace(after=change.after + SIZE_SCALE)
+        hashes, best = stated
+        if self.faults.tells_wrong_hash(market.id):
+            hashes = _wrong(hashes[0]), _wrong(hashes[1])
+        data = frames.price_change(group, change, hashes, best).encode()
+        is_doubled = self._random.random() < self.shared.config.duplicate_share
+        if fault == "omit":
+            return
+        self._remember(market, data)
+        told = [(session.socket, data) for session in sessions]
+        self.deliver(market, told, fault)
+        if is_doubled and fault is None:
+            self.deliver(market, told, None)
 
     def _remember(self, market: Market, data: bytes) -> None:
         kept = self.shared.config.stale_changes
@@ -264,6 +319,8 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
 
     def _send_books(self, texts: BookTexts, hashes: tuple[str, str]) -> None:
         market = texts.market
+        if self.faults.tells_wrong_hash(market.id):
+            hashes = _wrong(hashes[0]), _wrong(hashes[1])
         for token, digest in zip((market.id, market.other_id), hashes, strict=True):
             data = texts.midstream(token, digest).encode()
             for session in self._listeners(market, token):
@@ -294,12 +351,15 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
 
     def _listeners(self, market: Market, token: str) -> list[PolymarketSession]:
         sessions = self._subscribers.get(token, ())
-        return [session for session in sessions if not self.is_silent(session, market)]
+        return [session for session in sessions if not self._hears_nothing(session, market)]
+
+    def _hears_nothing(self, session: PolymarketSession, market: Market) -> bool:
+        return market.id in session.omitted or self.is_silent(session, market)
 
     def _resolve(self, market: Market) -> None:
         market.status = "finalized"
         market.result = "yes" if market.fair > HALF else "no"
-        text = frames.market_resolved(market, self.shared.clock_ms())
+        text = frames.market_resolved(market, self.shared.venue_ms(POLYMARKET))
         for session in self._sessions_of(market):
             if session.custom:
                 session.send_text(text)
@@ -310,6 +370,11 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
     def _all_resolved(self, session: PolymarketSession) -> bool:
         markets = [market for token in session.tokens if (market := self.market_of(token))]
         return all(market.status == "finalized" for market in markets)
+
+
+def _wrong(digest: str) -> str:
+    """Return another hash than the true one."""
+    return digest[20:] + digest[:20]
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Mapping
 
 from arbees_feed.sim.config import SimConfig, Venue
-from arbees_feed.sim.faults import FaultState
 from arbees_feed.sim.flow import Flow
 from arbees_feed.sim.kalshi_feed import KalshiFeed
 from arbees_feed.sim.polymarket_feed import PolymarketFeed
@@ -34,14 +33,13 @@ class Pump:
         flow: Flow,
         feeds: Mapping[Venue, Feed],
         shared: Shared,
-        faults: FaultState,
     ) -> None:
         self._rate = config.rate
         self._bursts = config.bursts
         self._flow = flow
         self._feeds = feeds
         self._counters = shared.counters
-        self._faults = faults
+        self._past = shared.past
         self._random = random.Random(f"pump {config.seed}")
         self._burst_ends_s = 0.0
         self.going = asyncio.Event()
@@ -73,6 +71,7 @@ class Pump:
         """Tell a venue's clients what happened."""
         self._counters["changes"] += len(group.changes)
         self._counters["groups"] += 1
+        self._past[group.market.venue].note(group)
         self._feeds[group.market.venue].publish(group)
 
     def flush(self) -> None:

@@ -87,6 +87,7 @@ def apply_kalshi(market: Market, message: KalshiMessage) -> None:
         no_bids = _levels(msg.get("no_dollars_fp"))
         market.yes_asks = {PRICE_SCALE - price: size for price, size in no_bids.items()}
         market.status = "active"
+        market.note_top()
     elif message.kind == "orderbook_delta":
         price, change = _price(msg["price_dollars"]), _size(msg["delta_fp"])
         side: Side = "bid" if msg["side"] == "yes" else "ask"
@@ -115,6 +116,7 @@ def apply_polymarket(market: Market, message: Json) -> None:
         market.yes_bids = bids if own else _mirrored(asks)
         market.yes_asks = asks if own else _mirrored(bids)
         market.status = "active"
+        market.note_top()
     elif kind == "price_change":
         for entry in message.get("price_changes", ()):
             _apply_entry(market, entry)

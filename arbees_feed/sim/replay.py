@@ -111,10 +111,13 @@ class Replay:
         """Make the recorded markets known before the first frame."""
         if isinstance(self._feed, KalshiFeed):
             for ticker in recordings.kalshi_tickers(self._recording):
-                self._shared.world.add(catalog.recorded_kalshi(ticker))
+                recorded = catalog.recorded_kalshi(ticker)
+                self._shared.world.add(recorded)
+                self._shared.world.begin_history(recorded)
             return
         for condition, tokens in recordings.polymarket_tokens(self._recording).items():
             market = catalog.recorded_polymarket(condition, tokens)
             self._conditions[condition] = market
             self._shared.world.add(market)
+            self._shared.world.begin_history(market)
             self._feed.learn(market)

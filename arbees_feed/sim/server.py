@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from arbees_feed.sim.replay import Replay
 from arbees_feed.sim.rest import rest_faults
 from arbees_feed.sim.shared import Shared, wall_clock_ms
 from arbees_feed.sim.socket import Socket
+from arbees_feed.sim.switches import Levers
 from arbees_feed.sim.timing import Timers, every
 from arbees_feed.sim.world import Group, Market, World
 
@@ -86,7 +87,7 @@ class SimServer:
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.config = config or SimConfig()
-        self.world = World()
+        self.world = World(self.config.history_s)
         self._keyring = KeyRing(self.config, clock_ms)
         self._shared = Shared(
             config=self.config,
@@ -103,14 +104,14 @@ class SimServer:
         self._feeds: dict[Venue, Feed] = {KALSHI: self._kalshi, POLYMARKET: self._polymarket}
         self._desk = OrderDesk(self._shared)
         self._catalog = Catalog(self.config, clock_ms)
-        self._flow = Flow(self.config, self.world, clock_ms)
-        self._pump = Pump(self.config, self._flow, self._feeds, self._shared, self._fault_state)
+        self._flow = Flow(self.config, self.world, self._shared.stamp)
+        self._pump = Pump(self.config, self._flow, self._feeds, self._shared)
         self._timers = Timers()
         self._listeners = {
             KALSHI: Listener(self._kalshi_app(), host, kalshi_port),
             POLYMARKET: Listener(self._polymarket_app(), host, polymarket_port),
         }
-        self.faults = Faults(self._fault_state, self._feeds, self._listeners, self._shared)
+        self.faults = Faults(self._levers())
         self._group = asyncio.TaskGroup()
         self._opened = AsyncExitStack()
         self._beats: list[asyncio.Task[None]] = []
@@ -210,6 +211,11 @@ class SimServer:
         return [market.id for market in self.world.markets(POLYMARKET)]
 
     @property
+    def market_ids(self) -> dict[Venue, list[str]]:
+        """Return the ids of all markets, by venue: whom a scenario may hit."""
+        return {KALSHI: self.kalshi_tickers, POLYMARKET: self.polymarket_tokens}
+
+    @property
     def orders(self) -> list[Order]:
         """Return the orders received, oldest first."""
         return list(self._desk.orders.values())
@@ -266,10 +272,13 @@ class SimServer:
             return
         self._flow.retire(market)
         market.status = "closed"
-        market.ended_ms = market.ts_ms = max(market.ts_ms, self._shared.clock_ms())
+        market.ended_ms = market.ts_ms = self._shared.stamp(market)
         changes = market.clear()
+        emptied = Group(market, market.ts_ms, changes)
         if market.venue == POLYMARKET and changes:
-            self._pump.publish(Group(market, market.ts_ms, changes))
+            self._pump.publish(emptied)
+        else:
+            self._shared.past[market.venue].note(emptied)
         self._feeds[market.venue].end(market)
         self._pump.flush()
 
@@ -286,6 +295,16 @@ class SimServer:
     def _address(self, venue: Venue) -> str:
         listener = self._listeners[venue]
         return f"{listener.host}:{listener.port}"
+
+    def _levers(self) -> Levers:
+        return Levers(
+            state=self._fault_state,
+            feeds=self._feeds,
+            ports=self._listeners,
+            shared=self._shared,
+            flow=self._flow,
+            publish=self._pump.publish,
+        )
 
     def _fill(self) -> None:
         self._catalog.fill(self.world)
@@ -349,10 +368,13 @@ async def serve(
     kalshi_port: int = 0,
     polymarket_port: int = 0,
     on_ready: Callable[[SimServer], None],
+    rehearsal: Callable[[SimServer], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve until cancelled."""
+    """Serve until cancelled, and let a rehearsal happen meanwhile."""
     async with SimServer(
         config, host=host, kalshi_port=kalshi_port, polymarket_port=polymarket_port
     ) as sim:
         on_ready(sim)
+        if rehearsal is not None:
+            await rehearsal(sim)
         await asyncio.Event().wait()

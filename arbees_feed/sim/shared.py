@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from arbees_feed.sim.config import SimConfig
+from arbees_feed.sim.config import VENUES, SimConfig, Venue
 from arbees_feed.sim.credentials import KeyRing
-from arbees_feed.sim.world import World
+from arbees_feed.sim.past import PastBooks
+from arbees_feed.sim.world import Market, World
 
 
 def wall_clock_ms() -> int:
@@ -35,3 +36,26 @@ class Shared:
     later: Callable[[float, Callable[[], None]], None]
     clock_ms: Callable[[], int] = wall_clock_ms
     counters: Counter[str] = field(default_factory=Counter)
+    past: dict[Venue, PastBooks] = field(init=False)
+    _ahead_ms: dict[Venue, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.past = {venue: PastBooks(self.clock_ms) for venue in VENUES}
+
+    def venue_ms(self, venue: Venue) -> int:
+        """Return the time as a venue has it."""
+        return self.clock_ms() + self._ahead_ms.get(venue, 0)
+
+    def stamp(self, market: Market) -> int:
+        """Return the venue time of a change that is made now."""
+        now_ms = self.venue_ms(market.venue)
+        # Stamps do not go back by themselves, but they do after a jump of the venue's clock.
+        return now_ms if market.venue in self._ahead_ms else max(market.ts_ms, now_ms)
+
+    def has_jumped(self, venue: Venue) -> bool:
+        """Tell whether a venue's clock was ever set."""
+        return venue in self._ahead_ms
+
+    def jump(self, venue: Venue, ahead_ms: int) -> None:
+        """Set a venue's clock ahead of ours, or behind it (negative)."""
+        self._ahead_ms[venue] = ahead_ms

@@ -7,15 +7,21 @@ fraction of one awaited call each.
 
 import asyncio
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from arbees_feed.sim.throttle import Throttle
+from arbees_feed.sim.timing import delay
+
 TEXT: Final = 0x1
 BINARY: Final = 0x2
 PING: Final = 0x9
+PONG: Final = 0xA
 FIRST_CONTROL_OPCODE: Final = 0x8
 FIN: Final = 0x80
 RSV1: Final = 0x40
@@ -24,16 +30,30 @@ TWO_BYTE_LENGTH: Final = 1 << 16
 EMPTY_BLOCK: Final = b"\x00\x00\xff\xff"
 CLOSE_TIMEOUT_S: Final = 1.0
 MAX_COMMAND_SIZE: Final = 64 * 1024 * 1024
+GONE_CHECK_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class Writing:
+    """How a venue writes its messages: as they are, unless *rewrite* changes them."""
+
+    rewrite: Callable[[bytes], bytes] | None = None
 
 
 class Socket:
     """The sending side of one connection."""
 
-    def __init__(self, number: int, ws: web.WebSocketResponse, request: web.BaseRequest) -> None:
+    def __init__(
+        self, number: int, ws: web.WebSocketResponse, request: web.BaseRequest, writing: Writing
+    ) -> None:
         self.number = number
         self.ws = ws
         self.sent = 0
         self.active_s = 0.0
+        self.is_hole = False
+        """Open, and dead: nothing is sent, and what the client sends is not heeded."""
+        self._writing = writing
+        self._throttle: Throttle | None = None
         self._request = request
         self._writer: AbstractStreamWriter | None = None
         self._transport: asyncio.Transport | None = None
@@ -64,10 +84,15 @@ class Socket:
     @property
     def unread(self) -> int:
         """Return how many bytes wait for the client to read."""
-        return self._transport.get_write_buffer_size() if self._transport else 0
+        late = self._throttle.waiting if self._throttle is not None else 0
+        return late + (self._transport.get_write_buffer_size() if self._transport else 0)
 
     def send(self, payload: bytes, opcode: int = TEXT) -> None:
         """Queue a frame; `flush` writes it."""
+        if self.is_hole:
+            return
+        if self._writing.rewrite is not None and opcode == TEXT:
+            payload = self._writing.rewrite(payload)
         first = FIN | opcode
         if self._deflate_bits and opcode < FIRST_CONTROL_OPCODE:
             payload = self._deflated(payload)
@@ -86,6 +111,32 @@ class Socket:
         self.send(payload, PING)
         self.flush()
 
+    def pong(self, payload: bytes) -> None:
+        """Answer a WebSocket ping at once. It is no sign of activity."""
+        active_s = self.active_s
+        self.send(payload, PONG)
+        self.flush()
+        self.active_s = active_s
+
+    def lag(self, longest_s: float, growth: float) -> None:
+        """Let frames leave later and later; with 0 seconds, all at once and on time again."""
+        if self._throttle is not None:
+            self._throttle.release()
+            self._throttle = None
+        if longest_s > 0:
+            self._throttle = Throttle(self._write, longest_s=longest_s, growth=growth)
+
+    def fall_silent(self) -> None:
+        """Stay open and send nothing any more, not even what was sent and has not left."""
+        self.flush()
+        self.is_hole = True
+        self._forget()
+
+    async def gone(self) -> None:
+        """Wait until the client has ended the connection."""
+        while self.is_open:
+            await delay(GONE_CHECK_S)
+
     def flush(self) -> None:
         """Hand all queued frames to the transport."""
         if not self._parts:
@@ -93,8 +144,20 @@ class Socket:
         self.touch()
         data = b"".join(self._parts)
         self._parts.clear()
+        if self._throttle is not None:
+            self._throttle.put(data)
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+    def _forget(self) -> None:
+        self._parts.clear()
+        if self._throttle is not None:
+            self._throttle.forget()
+            self._throttle = None
 
     def touch(self) -> None:
         """Note that something was sent or received."""
@@ -112,13 +175,17 @@ class Socket:
 
     def abort(self) -> None:
         """Cut the connection without a close frame."""
-        self._parts.clear()
+        self._forget()
         if self._transport is not None:
             self._transport.abort()
 
     async def close(self, code: int, reason: str) -> None:
         """Close with the WebSocket closing handshake; cut a client that does not take part."""
+        if self.is_hole:
+            self.abort()
+            return
         self.flush()
+        self.lag(0.0, 0.0)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.ws.close(code=code, message=reason.encode())

@@ -2,17 +2,27 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from aiohttp import WSMsgType, web
 
 from arbees_feed.sim.config import Venue
-from arbees_feed.sim.faults import FaultState
+from arbees_feed.sim.faults import FaultState, FrameFault
 from arbees_feed.sim.shared import Shared
-from arbees_feed.sim.socket import BINARY, CLOSE_TIMEOUT_S, MAX_COMMAND_SIZE, TEXT, Socket
-from arbees_feed.sim.world import Group, Market
+from arbees_feed.sim.socket import (
+    BINARY,
+    CLOSE_TIMEOUT_S,
+    MAX_COMMAND_SIZE,
+    TEXT,
+    Socket,
+    Writing,
+)
+from arbees_feed.sim.world import Change, Group, Market
 
+BookFrame = tuple[Socket, bytes]
+
+CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 SLOW_CONSUMER = 1013
 SLOW_CONSUMER_REASON = "slow consumer: send buffer full"
 
@@ -22,6 +32,8 @@ class Session(Protocol):
 
     socket: Socket
     frozen: bool
+    answers: bool
+    """Whether a frozen session is still sent the books it asks for."""
 
     def receive(self, text: str) -> None: ...
     def forget(self) -> None: ...
@@ -41,6 +53,8 @@ class VenueFeed(ABC, Generic[SessionT]):
         self.faults = faults
         self.sessions: dict[int, SessionT] = {}
         self.wanted = asyncio.Event()  # somebody has subscribed to something
+        self.writing = Writing()
+        self.overtaken: dict[str, list[BookFrame]] = {}  # by market: held until the next frame
         self._opened = 0
 
     @abstractmethod
@@ -67,9 +81,59 @@ class VenueFeed(ABC, Generic[SessionT]):
     def publish_tops(self) -> None:
         """Send whatever the venue sends on a slower beat than its books."""
 
+    @abstractmethod
+    def mislead(self, market: Market, change: Change) -> None:
+        """Tell the subscribers of a market of a change that did not happen."""
+
+    @abstractmethod
+    def omit(self, market: Market) -> int:
+        """Send a market's changes no more to those who have them now; return to how many."""
+
+    @abstractmethod
+    def readmit(self, market: Market) -> None:
+        """Send a market's changes again to all who want them."""
+
+    @abstractmethod
+    def whole_books(self, market: Market) -> list[tuple[Socket, str]]:
+        """Return a true book of a market for each subscriber, written and not sent."""
+
     def is_silent(self, session: Session, market: Market) -> bool:
         """Tell whether a freeze keeps this market's data from this session."""
         return session.frozen or market.id in self.faults.frozen_markets
+
+    def gives_no_answer(self, session: Session, market: Market) -> bool:
+        """Tell whether a freeze keeps even the books that this session asks for back."""
+        frozen = session.frozen and not session.answers
+        return frozen or not self.faults.frozen_markets.get(market.id, True)
+
+    def deliver(
+        self, market: Market, frames: Sequence[BookFrame], fault: FrameFault | None
+    ) -> None:
+        """Send a book frame of a market to its subscribers, or do to it what the fault says."""
+        late = self.overtaken.pop(market.id, ()) if self.overtaken else ()
+        if fault == "reorder":
+            self.overtaken[market.id] = list(frames)
+        elif fault != "drop":
+            for socket, data in frames:
+                socket.send(data)
+                if fault == "duplicate":
+                    socket.send(data)
+        for socket, data in late:
+            socket.send(data)
+
+    def next_fault(self, market: Market, change: Change) -> FrameFault | None:
+        """Return what befalls the frame of this change; a pair is not swapped twice."""
+        if not self.faults.frames or market.id in self.overtaken:
+            return None
+        best = market.best_bid() if change.side == "bid" else market.best_ask()
+        is_deep = change.price < best if change.side == "bid" else change.price > best
+        return self.faults.frame_fault(market.id, grows=bool(change.after), is_deep=is_deep)
+
+    def let_go(self, market_id: str) -> None:
+        """Send a frame that was to be overtaken, although none came."""
+        for socket, data in self.overtaken.pop(market_id, ()):
+            socket.send(data)
+            socket.flush()
 
     def refusal(self, request: web.BaseRequest) -> web.Response | None:  # noqa: ARG002 (a hook)
         """Return the answer that refuses a handshake, None to accept it."""
@@ -81,17 +145,23 @@ class VenueFeed(ABC, Generic[SessionT]):
         if refused is not None:
             self.shared.counters[f"{self.venue}_handshakes_refused"] += 1
             return refused
+        await self.faults.handshake_due(self.venue)
         ws = web.WebSocketResponse(
             compress=self.shared.config.deflate,
             max_msg_size=MAX_COMMAND_SIZE,
             timeout=CLOSE_TIMEOUT_S,
+            # Answered here, so that a socket can be dead.
+            autoping=False,
+            autoclose=False,
         )
         self._opened += 1
         self.shared.counters[f"{self.venue}_connections"] += 1
-        socket = Socket(self._opened, ws, request)
+        socket = Socket(self._opened, ws, request, self.writing)
         await socket.open()
+        socket.is_hole = self.venue in self.faults.holes
         session = self.new_session(socket)
         session.frozen = self.venue in self.faults.frozen_venues
+        session.answers = self.faults.frozen_venues.get(self.venue, False)
         self.sessions[socket.number] = session
         try:
             await self._converse(session)
@@ -101,14 +171,21 @@ class VenueFeed(ABC, Generic[SessionT]):
         return ws
 
     async def _converse(self, session: SessionT) -> None:
-        async for message in session.socket.ws:
-            session.socket.touch()
+        socket = session.socket
+        async for message in socket.ws:
+            if message.type is WSMsgType.PING:
+                socket.pong(message.data)
+            if message.type in CONTROL or socket.is_hole:
+                continue
+            socket.touch()
             if message.type is not WSMsgType.TEXT:
                 continue
             self.shared.counters[f"{self.venue}_commands"] += 1
             if not self.faults.ignores_command(self.venue):
                 session.receive(message.data)
-                session.socket.flush()
+                socket.flush()
+        if socket.is_hole:
+            await socket.gone()
 
     def flush(self) -> None:
         """Hand all queued frames to the transports, and drop clients that do not read."""

@@ -4,18 +4,19 @@ Books are kept once, in YES terms. How a venue tells of them (NO bids on Kalshi,
 tokens on Polymarket) is the business of that venue's modules.
 """
 
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from arbees_feed.sim.config import Venue
 from arbees_feed.sim.grid import Grid
+from arbees_feed.sim.history import Top, TopHistory
 from arbees_feed.sim.money import PRICE_SCALE, SIZE_SCALE
 
 Side = Literal["bid", "ask"]
 Status = Literal["initialized", "active", "closed", "determined", "finalized"]
-Top = tuple[int, int, int, int]
 
 RECENT_TRADES = 1000
 
@@ -113,6 +114,7 @@ class Market:
     result: str = ""
     ended_ms: int = 0
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
+    history: TopHistory | None = None
 
     def best_bid(self) -> int:
         """Return the best bid, 0 without one."""
@@ -141,15 +143,31 @@ class Market:
             levels[price] = size
         else:
             del levels[price]
+        self.note_top()
         return Change(side, price, before, size)
 
     def clear(self) -> list[Change]:
         """Take every level out of the book; return the changes."""
-        changes = [Change("bid", price, size, 0) for price, size in self.yes_bids.items()]
-        changes += [Change("ask", price, size, 0) for price, size in self.yes_asks.items()]
-        self.yes_bids.clear()
-        self.yes_asks.clear()
-        return changes
+        bids = [self.set_level("bid", price, 0) for price in list(self.yes_bids)]
+        asks = [self.set_level("ask", price, 0) for price in list(self.yes_asks)]
+        return [change for change in bids + asks if change]
+
+    def note_top(self) -> None:
+        """Remember the top as it is now, if tops are remembered."""
+        if self.history is not None:
+            self.history.note(self.top())
+
+    def tops_between(self, start_ns: int, end_ns: int) -> list[Top]:
+        """Return every top that was true at any moment between two instants (Unix ns).
+
+        States that lasted no longer than one change of several at one venue time are among them.
+
+        Raises:
+            LookupError: nothing is remembered (`SimConfig.history_s`), or not from so long ago.
+        """
+        if self.history is None:
+            raise LookupError("no tops are remembered: set SimConfig.history_s")
+        return self.history.between(start_ns, end_ns)
 
     def record_trade(self, trade: Trade) -> None:
         """Remember a match; its book change is a separate matter."""
@@ -180,17 +198,27 @@ class Market:
 
 
 class World:
-    """All markets and events of both venues."""
+    """All markets and events of both venues. Tops are remembered for *history_s* seconds."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, history_s: float = 0.0, *, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self.events: dict[str, Event] = {}
         self._markets: dict[str, Market] = {}
+        self._history_s = history_s
+        self._clock_ns = clock_ns
 
     def add(self, market: Market) -> None:
         """Take in a market, and its event if that is new."""
         market.event = self.events.setdefault(market.event.id, market.event)
         market.event.markets.append(market)
         self._markets[market.id] = market
+
+    def begin_history(self, market: Market) -> None:
+        """Remember the tops of a market from now on, if any are to be remembered."""
+        if self._history_s > 0:
+            market.history = TopHistory(self._history_s, self._clock_ns)
+            market.note_top()
 
     def market(self, market_id: str) -> Market:
         """Return the market by Kalshi ticker or Polymarket YES token."""

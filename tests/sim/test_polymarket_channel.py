@@ -5,49 +5,9 @@ from decimal import Decimal
 
 import aiohttp
 import pytest
+from support.sim_books import decimals, rehash, truth
 
-from arbees_feed.sim.money import PRICE_SCALE, SIZE_SCALE
-from arbees_feed.sim.polymarket_books import book_hash
-
-
-def truth(market, token):
-    """Return the true book of a token in decimals."""
-    bids, asks = market.yes_bids, market.yes_asks
-    if token != market.id:
-        bids, asks = ({PRICE_SCALE - p: s for p, s in levels.items()} for levels in (asks, bids))
-    return {
-        side: {Decimal(p) / PRICE_SCALE: Decimal(s) / SIZE_SCALE for p, s in levels.items()}
-        for side, levels in (("bids", bids), ("asks", asks))
-    }
-
-
-def decimals(book):
-    """Return a folded book in decimals."""
-    return {
-        side: {Decimal(p): Decimal(s) for p, s in levels.items()} for side, levels in book.items()
-    }
-
-
-def rehash(book, *, market, token, timestamp, last):
-    """Compute a book's hash from folded levels, independently of how the venue wrote it."""
-
-    def side(name, *, falling):
-        prices = sorted(book[name], key=Decimal, reverse=falling)
-        return [{"price": p, "size": book[name][p]} for p in prices]
-
-    body = {
-        "market": market.condition_id,
-        "asset_id": token,
-        "timestamp": timestamp,
-        "hash": "",
-        "bids": side("bids", falling=False),
-        "asks": side("asks", falling=True),
-        "min_order_size": "5",
-        "tick_size": market.grid.tick_text,
-        "neg_risk": market.neg_risk,
-        "last_trade_price": last,
-    }
-    return book_hash(json.dumps(body, separators=(",", ":")))
+from arbees_feed.sim.money import PRICE_SCALE
 
 
 def both_tokens(sim):
