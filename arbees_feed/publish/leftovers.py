@@ -1,5 +1,10 @@
-"""Prices that a daemon left behind when it died: to be marked before anybody believes them."""
+"""Prices that nobody feeds: to be marked before anybody believes them.
 
+A daemon that died leaves them, and so does a server that comes back with older data: markets that
+have ended since are in it, live.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, cast
 
@@ -27,9 +32,9 @@ class Client(Protocol):
 
 
 class Leftovers:
-    """Marks the live prices of a former session as stale; a service that ends when it is done.
+    """Marks the live prices of a venue that this process does not feed as stale; a service.
 
-    A market for which this session has published already is left alone.
+    A market for which this process has published already is left alone.
     """
 
     def __init__(
@@ -39,26 +44,58 @@ class Leftovers:
         venue: str,
         open_outlet: Callable[[MarketId], Outlet],
         session: int,
+        *,
+        known: Callable[[MarketId], bool] = lambda _: False,
     ) -> None:
+        """Be ready to run; *known* are markets that this process has fed, and marks by itself."""
         self.name = f"{venue}-leftovers"
         self._client = client
         self._names = names
         self._venue = venue
         self._open_outlet = open_outlet
         self._session = session
+        self._known = known
+        self._due = asyncio.Event()
+        self._due.set()
+        self._looked = False
         self.marked = 0
 
+    def again(self) -> None:
+        """Look once more: there is another server, or older data."""
+        self._due.set()
+
     async def run(self) -> None:
-        """Read what is there and mark it.
+        """Mark what is there, and wait to be told of another server, until cancelled.
 
         Raises:
             RedisUnavailable: run again to go on.
         """
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self.mark()
+            except RedisUnavailable:
+                self._due.set()
+                raise
+
+    async def mark(self) -> None:
+        """Read what is there and mark it.
+
+        Raises:
+            RedisUnavailable: something may be left; mark again.
+        """
+        before = self.marked
         chunk: list[MarketId] = []
         try:
             members = self._client.sscan_iter(self._names.markets(self._venue), count=AT_ONCE)
             async for member in members:  # type: ignore[attr-defined]  # redis-py's own iterator
-                text = member.decode() if isinstance(member, bytes) else cast(str, member)
+                # Anybody may write to the set: what is no text names no market of ours.
+                text = (
+                    member.decode(errors="replace")
+                    if isinstance(member, bytes)
+                    else cast(str, member)
+                )
                 chunk.append(MarketId(text))
                 if len(chunk) >= AT_ONCE:
                     await self._mark(chunk)
@@ -66,8 +103,10 @@ class Leftovers:
             await self._mark(chunk)
         except RedisError as exc:
             raise RedisUnavailable(f"redis: {exc}") from exc
-        if self.marked:
-            _log.info("marked prices of a former session", venue=self._venue, markets=self.marked)
+        self._looked = True
+        if self.marked > before:
+            marked = self.marked - before
+            _log.info("marked prices of a former session", venue=self._venue, markets=marked)
 
     async def _mark(self, markets: Sequence[MarketId]) -> None:
         if not markets:
@@ -81,14 +120,18 @@ class Leftovers:
         try:
             price = MarketPrice.from_msgpack(value)
         except ValueError:
-            price = None  # whatever it is, it is no price of this session
-        if price is not None and (price.status != "live" or price.session == self._session):
+            price = None  # whatever it is, it is no price
+        if price is not None and not self._is_left(price):
+            return
+        if self._known(market):
             return
         outlet = self._open_outlet(market)
         if outlet.quote is not None:
             return
         self.marked += 1
-        last = None if price is None or price.last_price is None else price.last_price
+        last = None if price is None else price.last_price
+        if last is not None and not 0.0 <= last <= 1.0:
+            last = None  # no price of ours; NaN ends here too
         outlet.put(
             Quote(
                 bid=0,
@@ -102,3 +145,7 @@ class Leftovers:
                 ts_recv_ns=0 if price is None else price.ts_recv_ns,
             )
         )
+
+    def _is_left(self, price: MarketPrice) -> bool:
+        # The first look is at what others left: what this session wrote is newer than the look.
+        return price.status == "live" and (self._looked or price.session != self._session)

@@ -33,6 +33,7 @@ class Outlet:
     __slots__ = (
         "book_start",
         "depth",
+        "kept",
         "last_key",
         "last_start",
         "listed",
@@ -70,7 +71,11 @@ class Outlet:
         self.seq = 0
         self.pub_ns = 0
         self.listed = False
+        """The market's id was added to the set of its venue."""
+        self.kept = False
+        """Its keys have no time to live."""
         self.redo = False
+        """What was written of `sent` may not have arrived."""
         self.retire_s = 0
         """Nobody feeds this market any more: its keys go so many seconds after the last word."""
 

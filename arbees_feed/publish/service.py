@@ -1,9 +1,9 @@
 """Prices to Redis: encoded at once, written once a wake-up of the loop, never awaited.
 
 While Redis keeps up, every quote is its own message, in order. While it does not (replies
-outstanding, socket buffer full, no connection), the newest quote per market waits in `_dirty`, so
-memory is bounded by the number of markets; afterwards they are written in the order in which the
-markets changed. What was written but not acknowledged is written again after a reconnect.
+outstanding or late, socket buffer full, no connection), the newest quote per market waits in
+`_dirty`, so memory is bounded by the number of markets; afterwards they are written in the order in
+which the markets changed. What was written but not acknowledged is written again after a reconnect.
 
 Rejected: `await redis.publish()` per message (about 80 µs of CPU against 3), redis-py pipelines
 (twice the cost of writing the bytes), a queue of messages with a bound (drops the newest or the
@@ -12,75 +12,39 @@ oldest, where the right one to keep is the newest of each market).
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
-import msgspec
-
-from arbees_feed.core.book import BookState
 from arbees_feed.core.events import Trade
 from arbees_feed.core.histogram import LatencyHistogram
 from arbees_feed.core.model import MarketId, Quote, Status
 from arbees_feed.core.wire import Names, encode_map, price_of
+from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 from arbees_feed.publish import resp
-from arbees_feed.publish.batches import Unacknowledged
+from arbees_feed.publish.batches import Batch, Draft, Kind, Unacknowledged
+from arbees_feed.publish.depths import Depths
+from arbees_feed.publish.mirror import PHASES, TRIED_AT_ONCE, Mirrors
 from arbees_feed.publish.outlet import Outlet
-from arbees_feed.publish.payloads import depth_payload, trade_payload
+from arbees_feed.publish.outlets import Outlets
+from arbees_feed.publish.payloads import trade_payload
+from arbees_feed.publish.pipe import Dial, Pipe, PipeOwner, Refusal
+from arbees_feed.publish.refused import Refused
+from arbees_feed.publish.stats import PublisherStats
+from arbees_feed.publish.trouble import Trouble
+from arbees_feed.publish.window import Window
 
-MAX_OUTSTANDING = 20_000
-"""Commands without a reply beyond which prices are conflated: some 20 ms of Redis time."""
+__all__ = ["MIRROR_PHASES", "Pipe", "PipeOwner", "Publisher", "PublisherStats"]
 
 DRAIN_AT_ONCE = 2_000
 """Waiting markets written in one go, so that frames are read in between."""
 
-MIRROR_PHASES = 10
-"""The `:quote` hash of a market is written in one tenth of each second, its own."""
+MIRROR_PHASES = PHASES
 
+TRY_EVERY_PHASES = 5
+"""Tenths of a second from one try to the next."""
 
-class Pipe(Protocol):
-    """An open connection that takes commands and counts their replies."""
-
-    server_id: str
-    paused: bool
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the socket; never waits."""
-
-    def abort(self, reason: str) -> None:
-        """Give the connection up; `lost` then raises."""
-
-    async def lost(self) -> None:
-        """Wait for the end of the connection and raise RedisUnavailable."""
-
-
-class PipeOwner(Protocol):
-    """Who hears of replies."""
-
-    def replies(self, count: int, errors: Sequence[str]) -> None:
-        """Take the next *count* replies in order, and the texts of those that are errors."""
-
-    def resumed(self) -> None:
-        """The socket takes bytes again."""
-
-
-Dial = Callable[[PipeOwner], AbstractAsyncContextManager[Pipe]]
-
-
-class PublisherStats(msgspec.Struct):
-    """Counted over the life of the process; plain integers, read by metrics."""
-
-    published: int = 0
-    conflated: int = 0
-    mirrored: int = 0
-    trades: int = 0
-    trades_dropped: int = 0
-    depths: int = 0
-    bytes: int = 0
-    batches: int = 0
-    redis_errors: int = 0
-    connects: int = 0
-    last_error: str = ""
+LATE_S = 0.25
+"""A write without reply for so long: prices are conflated until Redis answers."""
 
 
 class Publisher:
@@ -105,26 +69,26 @@ class Publisher:
         self._dial = dial
         self._names = names
         self._session = session
-        self._depth = depth
         self._io_timeout_s = io_timeout_s
         self._call_soon = call_soon
         self._on_new_server = on_new_server
-        self._outlets: dict[tuple[str, MarketId], Outlet] = {}
+        self._outlets = Outlets(names, self, MIRROR_PHASES)
         self._pipe: Pipe | None = None
         self._server_id = ""
         self.flowing = False
         self._scheduled = False
-        self._parts: list[bytes] = []
-        self._commands = 0
-        self._batch: list[Outlet] = []
-        self._written = Unacknowledged()
+        self._draft = Draft()
+        self.written = Unacknowledged()
+        self._window = Window()
+        self._replied_s = 0.0
         self._dirty: dict[Outlet, None] = {}
-        self._redo: dict[Outlet, None] = {}
-        self._depths: dict[Outlet, None] = {}
-        self._mirror: list[dict[Outlet, None]] = [{} for _ in range(MIRROR_PHASES)]
+        self._depths = Depths(depth, session)
+        self._mirrors = Mirrors(names, session)
+        self._refused = Refused(session, self._mirrors)
         self._phase = 0
         self._settled: asyncio.Event | None = None
         self.stats = PublisherStats()
+        self.trouble = Trouble()
         self.publish_latency = LatencyHistogram()
         """Frame read from the socket to message encoded."""
         self.reply_latency = LatencyHistogram()
@@ -134,32 +98,21 @@ class Publisher:
 
     def opener(self, platform: str) -> Callable[[MarketId], Outlet]:
         """Return the function that opens the outlets of a venue's markets."""
+        return self._outlets.opener(platform)
 
-        def open_outlet(market: MarketId) -> Outlet:
-            key = (platform, market)
-            outlet = self._outlets.get(key)
-            if outlet is None:
-                phase = len(self._outlets) % MIRROR_PHASES
-                outlet = Outlet(market, platform, self._names, self, phase)
-                self._outlets[key] = outlet
-            return outlet
-
-        return open_outlet
+    def knows(self, platform: str, market: MarketId) -> bool:
+        """Tell whether this process has something to write of a market, or had a while ago."""
+        return (platform, market) in self._outlets
 
     def retire(self, platform: str, market: MarketId, after_s: float) -> None:
         """Forget a market; its keys expire *after_s* seconds after its last price was written."""
-        outlet = self._outlets.pop((platform, market), None)
-        if outlet is None or outlet.quote is None:
+        outlet = self._outlets.retire((platform, market), after_s, time.monotonic())
+        if outlet is None or outlet.sent is None:
             return
-        outlet.retire_s = max(1, round(after_s))
-        if outlet.sent is outlet.quote:
-            self._expire(outlet)
-            self._schedule()
-
-    def _expire(self, outlet: Outlet) -> None:
-        self._queue(resp.command("SREM", self._names.markets(outlet.platform), outlet.market))
-        for key in (outlet.last_key, outlet.quote_key):
-            self._queue(resp.command("EXPIRE", key, outlet.retire_s))
+        if self.flowing and outlet.sent is outlet.quote:
+            self._write_mirrors([outlet])
+        else:
+            self._mirrors.again(outlet)
 
     @property
     def connected(self) -> bool:
@@ -168,13 +121,22 @@ class Publisher:
 
     @property
     def waiting(self) -> int:
-        """How many markets have a newer price than was written."""
-        return len(self._dirty) + len(self._redo)
+        """How many markets have a newer price than Redis was told or has kept."""
+        return len(self._dirty.keys() | self._refused.lasts.keys())
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with Redis now, in words; empty while it takes everything in time."""
+        now_s = time.monotonic()
+        if text := self.trouble.text(now_s):
+            return text
+        lag_s = self.written.lag_s(now_s)
+        return f"slow: no reply for {lag_s:.1f} s" if lag_s > LATE_S else ""
 
     @property
     def idle(self) -> bool:
-        """Whether all is written and acknowledged."""
-        return not (self._dirty or self._redo or self._parts or self._written)
+        """Whether all prices are written and acknowledged."""
+        return not (self._dirty or self._refused.lasts or self._draft.parts or self.written)
 
     # -- quotes in -------------------------------------------------------------------------------
 
@@ -183,21 +145,21 @@ class Publisher:
         now_ns = time.time_ns()
         outlet.seq = seq = outlet.seq + 1
         price = price_of(quote, outlet.market, outlet.platform, self._session, seq, now_ns)
-        self._parts.append(
+        draft = self._draft
+        draft.outlets.append(outlet)
+        draft.starts.append(draft.commands)
+        draft.commands += 2
+        draft.parts.append(
             resp.twice_with_payload(outlet.last_start, outlet.price_start, encode_map(price))
         )
-        self._commands += 2
-        self._batch.append(outlet)
         outlet.sent, outlet.pub_ns, outlet.redo = quote, now_ns, False
         self.stats.published += 1
         if quote.status is Status.LIVE:
             self.publish_latency.observe_ns(now_ns - quote.ts_recv_ns)
-        self._mirror[outlet.phase][outlet] = None
-        if outlet.retire_s:
-            self._expire(outlet)
-        elif not outlet.listed:
+        self._mirrors.due[outlet.phase][outlet] = None
+        if not outlet.listed and not outlet.retire_s:
             outlet.listed = True
-            self._queue(resp.command("SADD", self._names.markets(outlet.platform), outlet.market))
+            draft.add(resp.command("SADD", self._names.markets(outlet.platform), outlet.market))
         if not self._scheduled:
             self._scheduled = True
             self._call_soon(self._flush)
@@ -220,21 +182,17 @@ class Publisher:
 
     def note_depth(self, outlet: Outlet) -> None:
         """Remember a changed book until the end of this wake-up."""
-        self._depths[outlet] = None
+        self._depths.note(outlet)
         self._schedule()
 
     def send(self, commands: Sequence[bytes]) -> bool:
-        """Queue further commands (status, heartbeats); False if there is no connection."""
-        if self._pipe is None:
+        """Queue further commands (status, heartbeats); False if Redis is away or far behind."""
+        if self._pipe is None or self.written.lag_s(time.monotonic()) > self._io_timeout_s:
             return False
         for command in commands:
-            self._queue(command)
+            self._draft.add(command)
         self._schedule()
         return True
-
-    def _queue(self, command: bytes) -> None:
-        self._parts.append(command)
-        self._commands += 1
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -246,47 +204,39 @@ class Publisher:
     def _flush(self) -> None:
         self._scheduled = False
         if self._depths:
-            self._queue_depths()
-        pipe = self._pipe
-        if pipe is None or not self._parts:
+            self.stats.depths += self._depths.put_in(self._draft, flowing=self.flowing)
+        self._write(Kind.PRICES)
+
+    def _write(self, kind: Kind) -> None:
+        pipe, draft = self._pipe, self._draft
+        if pipe is None or not draft.parts:
             return
-        data = b"".join(self._parts)
-        self._written.add(self._commands, self._batch, time.monotonic())
-        self._parts, self._batch, self._commands = [], [], 0
+        data = b"".join(draft.parts)
+        self.written.add(kind, draft, time.monotonic())
+        draft.clear()
         self.stats.bytes += len(data)
         self.stats.batches += 1
         pipe.write(data)
-        if pipe.paused or self._written.commands > MAX_OUTSTANDING:
+        if pipe.paused or self.written.commands > self._window.limit:
             self.flowing = False
 
-    def _queue_depths(self) -> None:
-        outlets, self._depths = self._depths, {}
-        for outlet in outlets:
-            if outlet.depth is None or not self.flowing:
-                continue
-            book, ts_event_ns, recv_ns = outlet.depth
-            if book.state is not BookState.LIVE:
-                continue
-            self.stats.depths += 1
-            times = (ts_event_ns, recv_ns)
-            payload = depth_payload(
-                book, self._depth, outlet.market, outlet.platform, self._session, times
-            )
-            self._queue(resp.with_payload(outlet.book_start, payload))
-
-    def replies(self, count: int, errors: Sequence[str]) -> None:
-        """Take replies off the batches they belong to; what failed is written again later."""
+    def replies(self, count: int, errors: Sequence[Refusal]) -> None:
+        """Take replies off the batches they belong to; what was refused is written again."""
+        self._replied_s = now_s = time.monotonic()
         if errors:
-            self.stats.redis_errors += len(errors)
-            self.stats.last_error = errors[-1]
-        for batch in self._written.answered(count, failed=bool(errors)):
-            self.reply_latency.observe_ns(int((time.monotonic() - batch.written_s) * 1e9))
-            if batch.failed:
-                self._redo.update(dict.fromkeys(batch.outlets))
-        if not self.flowing and self._written.commands < MAX_OUTSTANDING // 2:
+            self.trouble.refused(errors, now_s)
+            self.stats.redis_errors = self.trouble.kinds.total()
+        for batch in self.written.answered(count, errors):
+            took_ns = int((now_s - batch.written_s) * 1e9)
+            self.reply_latency.observe_ns(took_ns)
+            self._window.answered(took_ns)
+            if batch.refused is not None or self._refused:
+                self._judge(batch)
+        room = self.written.commands < self._window.limit // 2
+        if not self.flowing and room and self.written.lag_s(now_s) < LATE_S:
             self._drain()
-        if self._settled is not None and self.idle:
-            self._settled.set()
+        if self._settled is not None:
+            self._settle(self._settled)
 
     def resumed(self) -> None:
         """The socket takes bytes again."""
@@ -295,60 +245,83 @@ class Publisher:
     def _drain(self) -> None:
         """Write markets that wait; when none is left, quotes flow again."""
         pipe = self._pipe
-        if pipe is None or pipe.paused:
+        if pipe is None or pipe.paused or self._refused.prices:
             return
-        room = min(DRAIN_AT_ONCE, (MAX_OUTSTANDING - self._written.commands) // 2)
-        for outlet in list(self._dirty)[: max(0, room)]:
-            del self._dirty[outlet]
-            quote = outlet.quote
-            if quote is not None and (quote is not outlet.sent or outlet.redo):
-                self.emit(outlet, quote)
+        room = min(DRAIN_AT_ONCE, (self._window.limit - self.written.commands) // 2)
+        self._write_waiting(room)
         self.flowing = not self._dirty
         if self._dirty and room > 0:
             self._call_soon(self._drain)
+
+    def _write_waiting(self, most: int) -> None:
+        for outlet in list(islice(self._dirty, max(0, most))):
+            del self._dirty[outlet]
+            self._refused.lasts.pop(outlet, None)
+            quote = outlet.quote
+            if quote is not None and (quote is not outlet.sent or outlet.redo):
+                self.emit(outlet, quote)
+
+    # -- what Redis refused ----------------------------------------------------------------------
+
+    def _judge(self, batch: Batch) -> None:
+        self._requeue(self._refused.judge(batch))
+        if self._refused.prices:
+            self.flowing = False
+        if batch.kind is Kind.LASTS and batch.refused is None:
+            self._rewrite_lasts(DRAIN_AT_ONCE)
+
+    def _try_again(self) -> None:
+        """Write a little of what was refused; if it is taken, the rest follows at once."""
+        if self._refused.prices:
+            self._refused.prices = bool(self._dirty)
+            self._write_waiting(TRIED_AT_ONCE)
+            self._drain()
+        self._rewrite_lasts(TRIED_AT_ONCE)
+
+    def _rewrite_lasts(self, most: int) -> None:
+        if self._refused.lasts and self._pipe is not None and not self._pipe.paused:
+            self._flush()
+            self.stats.rewritten += self._refused.put_lasts_in(self._draft, most, self._dirty)
+            self._write(Kind.LASTS)
 
     # -- time and connections --------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
         """Do what is due; call ten times a second."""
-        oldest_s = self._written.oldest_s()
-        if oldest_s is not None and now_s - oldest_s > self._io_timeout_s:
-            if self._pipe is not None:
-                self._pipe.abort(f"no reply in {self._io_timeout_s:g} s")
-            return
-        self._write_mirror()
-        # Once a second: a server that refuses writes (out of memory) is not asked in a hot loop.
-        if self._redo and self._pipe is not None and self._phase == 0:
-            self._requeue(self._redo)
-            self._redo = {}
-            self._drain()
-
-    def _write_mirror(self) -> None:
         self._phase = (self._phase + 1) % MIRROR_PHASES
-        if not self.flowing:
+        if self._phase == 0:
+            self.trouble.look(now_s)
+            self._outlets.forget_expired(now_s)
+        pipe = self._pipe
+        if pipe is None:
             return
-        outlets, self._mirror[self._phase] = self._mirror[self._phase], {}
-        for outlet in outlets:
-            if outlet.sent is None:
-                continue
-            self.stats.mirrored += 1
-            fields = resp.quote_fields(
-                outlet.sent, outlet.market, outlet.platform, self._session, outlet.seq,
-                outlet.pub_ns,
-            )  # fmt: skip
-            self._queue(resp.command("HSET", outlet.quote_key, *fields))
-            if outlet.retire_s:
-                self._queue(resp.command("EXPIRE", outlet.quote_key, outlet.retire_s))
-        if outlets:
-            self._schedule()
+        lag_s = self.written.lag_s(now_s)
+        # Silence is judged, not age: over a slow link replies are late, and come.
+        if min(lag_s, now_s - self._replied_s) > self._io_timeout_s:
+            pipe.abort(f"no reply in {self._io_timeout_s:g} s")
+            return
+        if lag_s > LATE_S:
+            self.flowing = False
+        if self._phase % TRY_EVERY_PHASES == 0:
+            self._try_again()
+        self._write_phase(self._phase)
+
+    def _write_phase(self, phase: int) -> None:
+        if self._pipe is None or self._pipe.paused or self._refused.prices:
+            return
+        if outlets := self._mirrors.take(phase, flowing=self.flowing):
+            self._write_mirrors(outlets)
+
+    def _write_mirrors(self, outlets: Sequence[Outlet]) -> None:
+        self._flush()
+        self._mirrors.put_in(self._draft, outlets)
+        self.stats.mirrored += len(outlets)
+        self._write(Kind.MIRRORS)
 
     async def finish(self, timeout_s: float) -> bool:
         """Write what waits, mirrors included; return whether all of it was acknowledged in time."""
-        for _ in range(MIRROR_PHASES):
-            self._write_mirror()
         self._settled = asyncio.Event()
-        if self.idle:
-            return True
+        self._settle(self._settled)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
@@ -356,42 +329,69 @@ class Publisher:
             return False
         return True
 
+    def _settle(self, settled: asyncio.Event) -> None:
+        if not self._mirrors.refused:  # else the clock tries, a few at a time
+            for phase in range(MIRROR_PHASES):
+                self._write_phase(phase)
+        if self.idle and not self._mirrors:
+            settled.set()
+
     async def run(self) -> None:
         """Hold one connection until it is lost.
 
         Raises:
-            RedisUnavailable: always, when the connection ends or none can be made.
+            RedisUnavailable: when the connection ends or none can be made.
+            AuthenticationRejected: the server has never let us in.
         """
-        async with self._dial(self) as pipe:
-            self._attach(pipe)
-            try:
-                await pipe.lost()
-            finally:
-                self._detach()
+        try:
+            async with self._dial(self) as pipe:
+                self._attach(pipe)
+                try:
+                    await pipe.lost()
+                finally:
+                    self._detach()
+        except RedisUnavailable as exc:
+            self.trouble.lost(str(exc))
+            raise
+        except AuthenticationRejected as exc:
+            self.trouble.lost(str(exc))
+            if not self.stats.connects:
+                raise
+            # It has let us in before: somebody is changing passwords, and every second counts.
+            raise RedisUnavailable(str(exc)) from exc
 
     def _attach(self, pipe: Pipe) -> None:
         self._pipe = pipe
+        self._refused.prices = self._mirrors.refused = False
+        self.trouble.connected()
         self.stats.connects += 1
-        if pipe.server_id != self._server_id:
-            if self._server_id:
+        if not pipe.server_id or pipe.server_id != self._server_id:
+            if self.stats.connects > 1:
                 # Another server, or this one restarted: it may know nothing of what was written.
-                self._relist()
+                self._requeue(self._outlets.written())
                 self._on_new_server()
             self._server_id = pipe.server_id
         self._drain()
+        self._rewrite_lasts(DRAIN_AT_ONCE)
 
-    def _relist(self) -> None:
-        written = {outlet: None for outlet in self._outlets.values() if outlet.sent is not None}
-        for outlet in written:
-            outlet.listed = False
-        self._requeue(written)
-
-    def _requeue(self, outlets: dict[Outlet, None]) -> None:
+    def _requeue(self, outlets: Iterable[Outlet]) -> None:
         for outlet in outlets:
-            outlet.redo = True
+            outlet.redo, outlet.listed, outlet.kept = True, False, False
             self._dirty[outlet] = None
 
     def _detach(self) -> None:
         self._pipe, self.flowing = None, False
-        self._requeue(dict.fromkeys([*self._written.take_all(), *self._batch]))
-        self._parts, self._batch, self._commands = [], [], 0
+        for batch in self.written.take_all():
+            self._take_back(batch.kind, batch.outlets)
+        self._take_back(Kind.PRICES, self._draft.outlets)
+        self._draft.clear()
+
+    def _take_back(self, kind: Kind, outlets: Iterable[Outlet]) -> None:
+        if kind is Kind.PRICES:
+            self._requeue(outlets)
+            return
+        for outlet in outlets:
+            if kind is Kind.LASTS:
+                self._refused.lasts[outlet] = None
+            else:
+                self._mirrors.again(outlet)

@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from arbees_feed.core.model import VenueState
+from arbees_feed.core.text import clean
 from arbees_feed.core.wire import Names, encode_map
 from arbees_feed.publish import resp
 
@@ -15,6 +16,8 @@ _log = structlog.get_logger("arbees_feed.status")
 
 HEARTBEAT_S = 1.0
 LOOK_S = 0.1
+_REASON_CHARS = 500
+_FIELD_CHARS = 2_000
 LIFETIME_S = 10
 """`feed:venue:<venue>` is gone so long after the daemon died."""
 
@@ -80,7 +83,7 @@ class StatusBoard:
                 self._tell(reporter, state, reason)
 
     def _tell(self, reporter: Reporter, state: VenueState, reason: str) -> None:
-        venue = reporter.venue
+        venue, reason = reporter.venue, clean(reason, _REASON_CHARS)
         before = self._told.get(venue)
         if before is None or before[0] is not state:
             _log.info("venue state", venue=venue, state=state.value, reason=reason)
@@ -100,12 +103,16 @@ class StatusBoard:
             "reason": reason,
             "session": str(self._session),
             "updated_at": resp.rfc3339(now_ns),
-            **reporter.fields(),
+            **{name: clean(text, _FIELD_CHARS) for name, text in reporter.fields().items()},
         }
         self._send(
             [
+                # Together or not at all: a server that is out of memory refuses HSET and takes
+                # EXPIRE, and would keep alive what says that `:last` is to be believed.
+                resp.command("MULTI"),
                 resp.command("HSET", key, *(word for pair in fields.items() for word in pair)),
                 resp.command("EXPIRE", key, LIFETIME_S),
+                resp.command("EXEC"),
                 resp.command("PUBLISH", self._names.status(), encode_map(message)),
             ]
         )

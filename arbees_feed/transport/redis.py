@@ -6,7 +6,7 @@ a price; a hiredis reader fed with whole chunks costs a tenth of that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -27,21 +27,30 @@ HIGH_WATER = 1 << 20
 """Bytes in the socket buffer beyond which prices are conflated instead of queued."""
 
 # Replies after which this connection is of no use, whatever else is written to it.
-_USELESS = ("READONLY", "LOADING", "NOAUTH", "MASTERDOWN", "NOREPLICAS")
+_USELESS = ("READONLY", "LOADING", "NOAUTH", "MASTERDOWN")
+
+
+Refusal = tuple[int, str]
+"""(which of these replies, counted from 0; its text) of an error reply."""
 
 
 class PipeOwner(Protocol):
     """Who hears of replies."""
 
-    def replies(self, count: int, errors: Sequence[str]) -> None:
-        """Take the next *count* replies in order, and the texts of those that are errors."""
+    def replies(self, count: int, errors: Sequence[Refusal]) -> None:
+        """Take the next *count* replies in order, and which of them are errors."""
 
     def resumed(self) -> None:
         """The socket takes bytes again."""
 
 
 class RedisPipe(asyncio.Protocol):
-    """One connection: `write` never waits, replies go to the owner as counts."""
+    """One connection: `write` never waits, replies go to the owner as counts.
+
+    `server_id` stays the same as long as the server has what was written to it: it is made of its
+    run id (another one after a restart) and its replication id (another one once it was a replica,
+    whose data may be its former master's). Empty: the server does not tell us.
+    """
 
     def __init__(self, owner: PipeOwner, transport: asyncio.Transport, server_id: str) -> None:
         self.server_id = server_id
@@ -52,8 +61,9 @@ class RedisPipe(asyncio.Protocol):
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the socket; never waits."""
-        self._transport.write(data)
+        """Hand bytes to the socket; never waits. A connection that has ended takes no more."""
+        if not self._lost.done():
+            self._transport.write(data)
 
     def abort(self, reason: str) -> None:
         """Give the connection up; `lost` then raises."""
@@ -70,21 +80,25 @@ class RedisPipe(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count replies; a broken one ends the connection."""
+        if self._lost.done():
+            return  # what was written here is to be written again elsewhere: nobody waits for it
         reader = self._reader
         reader.feed(data)
         count = 0
-        errors: list[str] = []
+        errors: list[Refusal] = []
         try:
             while (reply := reader.gets()) is not False:
+                kind = type(reply)
+                if kind is not int and kind is not bytes:
+                    errors += _errors_in(reply, count)
                 count += 1
-                if isinstance(reply, hiredis.ReplyError):
-                    errors.append(str(reply))
         except hiredis.ProtocolError as exc:
             self.abort(f"unreadable reply: {exc}")
             return
         self._owner.replies(count, errors)
-        if errors and errors[-1].startswith(_USELESS):
-            self.abort(errors[-1])
+        useless = [text for _, text in errors if text.startswith(_USELESS)]
+        if useless:
+            self.abort(useless[-1])
 
     def pause_writing(self) -> None:
         """The socket buffer is full."""
@@ -104,6 +118,15 @@ class RedisPipe(asyncio.Protocol):
             self._lost.set_result(reason)
 
 
+def _errors_in(reply: object, number: int) -> Sequence[Refusal]:
+    """Return a reply's error, or those inside the answer to EXEC."""
+    if isinstance(reply, hiredis.ReplyError):
+        return [(number, str(reply))]
+    if isinstance(reply, list):
+        return [(number, str(inner)) for inner in reply if isinstance(inner, hiredis.ReplyError)]
+    return ()
+
+
 @asynccontextmanager
 async def open_pipe(
     owner: PipeOwner, url: str, *, timeout_s: float, client_name: str = "arbees-feed"
@@ -111,26 +134,35 @@ async def open_pipe(
     """Dial, authenticate and take the connection over.
 
     Raises:
-        RedisUnavailable: the server cannot be reached or is not ready.
+        RedisUnavailable: the server cannot be reached, is loading its data, or is a replica.
         AuthenticationRejected: the server refuses our credentials.
     """
     connection = _connection(url, timeout_s, client_name)
+    transport: asyncio.Transport | None = None
     try:
         try:
-            await connection.connect()
-            server_id = await _server_id(connection)
+            # Each step has its time-out; a server that answers each just in time has none left.
+            async with asyncio.timeout(2 * timeout_s):
+                await connection.connect()
+                info = await _info(connection)
+        except TimeoutError as exc:
+            raise RedisUnavailable("redis: no answer while connecting") from exc
         except redis_errors.RedisError as exc:
             raise _translated(exc) from exc
+        _refuse_useless(info)
         # redis-py has no public way to its transport; tests/transport/test_redis.py guards this.
         transport = connection._writer.transport  # noqa: SLF001
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        pipe = RedisPipe(owner, transport, server_id)
+        pipe = RedisPipe(owner, transport, _server_id(info))
         transport.set_protocol(pipe)
         yield pipe
     finally:
         # Also keeps the connection alive until here: a StreamWriter closes its transport when it
         # is collected (Python 3.13).
         await connection.disconnect(nowait=True)
+        if transport is not None:
+            # Closing alone would keep the socket until the peer has taken what is buffered.
+            transport.abort()
 
 
 def _connection(url: str, timeout_s: float, client_name: str) -> Any:
@@ -138,6 +170,8 @@ def _connection(url: str, timeout_s: float, client_name: str) -> Any:
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)
     if kind not in (Connection, SSLConnection, UnixDomainSocketConnection):
         raise RedisUnavailable(f"unsupported redis connection {kind.__name__}")
+    # RESP2: the server sends replies only, so that counting them tells what they answer.
+    options["protocol"] = 2
     return kind(
         **options,
         socket_connect_timeout=timeout_s,
@@ -146,15 +180,29 @@ def _connection(url: str, timeout_s: float, client_name: str) -> Any:
     )
 
 
-async def _server_id(connection: Any) -> str:
-    """Return the server's run id: another one means an empty or an older data set."""
-    await connection.send_command("INFO", "server")
-    info = await connection.read_response()
-    text = info.decode() if isinstance(info, bytes) else str(info)
-    for line in text.splitlines():
-        if line.startswith("run_id:"):
-            return line.removeprefix("run_id:").strip()
-    return "unknown"
+async def _info(connection: Any) -> Mapping[str, str]:
+    """Return what the server says of itself; nothing if this user may not ask."""
+    await connection.send_command("INFO")
+    try:
+        info = await connection.read_response()
+    except redis_errors.NoPermissionError:
+        return {}
+    text = info.decode(errors="replace") if isinstance(info, bytes) else str(info)
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, _, value in pairs if value}
+
+
+def _refuse_useless(info: Mapping[str, str]) -> None:
+    """Raise RedisUnavailable if the server is known to refuse all we write."""
+    if info.get("loading", "0") != "0":
+        raise RedisUnavailable("LOADING: the server is loading its data")
+    if info.get("role") == "slave" and info.get("slave_read_only", "1") != "0":
+        raise RedisUnavailable("READONLY: the server is a replica")
+
+
+def _server_id(info: Mapping[str, str]) -> str:
+    run_id = info.get("run_id", "")
+    return f"{run_id} {info.get('master_replid', '')}" if run_id else ""
 
 
 def _translated(exc: redis_errors.RedisError) -> Exception:

@@ -9,8 +9,9 @@ import pytest
 
 from arbees_feed.core.model import MarketId, Quote, Source, Status
 from arbees_feed.core.wire import Names
-from arbees_feed.errors import RedisUnavailable
-from arbees_feed.publish import service
+from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
+from arbees_feed.publish import service, window
+from arbees_feed.publish.pipe import Refusal
 from arbees_feed.publish.service import PipeOwner, Publisher
 
 
@@ -78,11 +79,22 @@ class Bench:
             for call in due:
                 call()
 
-    def answer(self, errors: Sequence[str] = ()) -> None:
+    def answer(self, errors: Sequence[Refusal] = ()) -> None:
         """Answer everything that was written."""
         count, self.pipe.unanswered = self.pipe.unanswered, 0
         self.publisher.replies(count, errors)
         self.turn()
+
+    def refuse(self, *names: bytes, text: str = "OOM command not allowed") -> None:
+        """Answer everything that was written; refuse the commands with these names."""
+        new = self.pipe.commands[len(self.pipe.commands) - self.pipe.unanswered :]
+        self.answer([(n, text) for n, command in enumerate(new) if command[0] in names])
+
+    def tick(self, tenths: int = 1, now_s: float = 0.0) -> None:
+        """Let tenths of a second pass; nothing is answered."""
+        for _ in range(tenths):
+            self.publisher.tick(now_s)
+            self.turn()
 
 
 def quote(bid: int, status: Status = Status.LIVE) -> Quote:
@@ -139,7 +151,8 @@ def test_without_a_connection_the_newest_quote_of_each_market_waits(bench: Bench
 def test_without_replies_prices_are_conflated_and_memory_stays_bounded(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "MAX_OUTSTANDING", 100)
+    monkeypatch.setattr(window, "MOST", 100)
+    bench.publisher._window.limit = 100
     bench.attach()
     for bid in range(1, 2_000):
         bench.open(MarketId(f"M{bid % 5}")).put(quote(bid))
@@ -204,19 +217,233 @@ def test_another_server_gets_everything_again(bench: Bench) -> None:
     assert bench.replaced == 1
 
 
-def test_an_error_reply_is_counted_and_its_markets_are_written_again_once_a_second(
-    bench: Bench,
-) -> None:
+def names_of(pipe: FakePipe, since: int = 0) -> list[bytes]:
+    return [command[0] for command in pipe.commands[since:]]
+
+
+def test_a_refused_last_is_written_again_with_the_bytes_that_were_published(bench: Bench) -> None:
+    """Subscribers have the price already: it is not published a second time."""
     pipe = bench.attach()
     bench.open(MarketId("A")).put(quote(1))
     bench.turn()
-    bench.answer(["OOM command not allowed"])
+    bench.refuse(b"SET")
     assert bench.publisher.stats.redis_errors == 1
-    assert bench.publisher.stats.last_error.startswith("OOM")
-    for _ in range(service.MIRROR_PHASES):
-        bench.publisher.tick(0.0)
-        bench.turn()
+    assert bench.publisher.trouble.kinds == {"OOM": 1}
+    assert bench.publisher.problem.startswith("OOM")
+    assert bench.publisher.waiting == 1
+    assert bench.publisher.flowing
+    bench.tick(service.MIRROR_PHASES)
+    settings = [c for c in pipe.commands if c[0] == b"SET"]
+    assert len(settings) == 2
+    assert settings[0] == settings[1]
+    assert [p["seq"] for p in pipe.prices()] == [1]
+    bench.answer()
+    assert bench.publisher.idle
+    assert bench.publisher.waiting == 0
+
+
+def test_a_server_that_refuses_for_long_is_asked_a_little_and_given_all_at_once(
+    bench: Bench,
+) -> None:
+    pipe = bench.attach()
+    outlets = [bench.open(MarketId(f"M{n}")) for n in range(500)]
+    for outlet in outlets:
+        outlet.put(quote(1))
+    bench.turn()
+    bench.refuse(b"SET", b"HSET", b"SADD")
+    assert bench.publisher.waiting == 500
+    for _ in range(50):  # five seconds
+        before = len(pipe.commands)
+        bench.tick()
+        asked = names_of(pipe, before)
+        assert asked.count(b"SET") <= 10
+        assert bench.publisher._phase <= 1 or asked.count(b"HSET") <= 10
+        bench.refuse(b"SET", b"HSET", b"SADD")
+    assert bench.publisher.waiting == 500
+    relieved = len(pipe.commands)
+    bench.tick(5)
+    while pipe.unanswered:
+        bench.answer()
+    assert bench.publisher.waiting == 0
+    assert names_of(pipe, relieved).count(b"SET") == 500
+    assert len(pipe.prices()) == 500
+    bench.tick(service.MIRROR_PHASES)
+    bench.answer()
+    bench.tick(service.MIRROR_PHASES)
+    listed = {c[2] for c in pipe.commands[relieved:] if c[0] == b"SADD"}
+    mirrored = {c[1] for c in pipe.commands[relieved:] if c[0] == b"HSET"}
+    assert len(listed) == len(mirrored) == 500
+
+
+def test_a_price_that_could_not_be_published_waits_with_all_others(bench: Bench) -> None:
+    """-BUSY refuses everything: nothing flows, a few are tried, the newest follow."""
+    pipe = bench.attach()
+    bench.open(MarketId("A")).put(quote(1))
+    bench.turn()
+    bench.refuse(b"SET", b"PUBLISH", b"SADD", text="BUSY running a script")
+    for bid in range(2, 100):
+        bench.open(MarketId("A")).put(quote(bid))
+        bench.open(MarketId("B")).put(quote(bid))
+    bench.turn()
+    assert len(pipe.prices()) == 1
+    assert bench.publisher.waiting == 2
+    bench.tick(5)
+    bench.refuse(b"SET", b"PUBLISH", b"SADD", text="BUSY running a script")
+    assert bench.publisher.waiting == 2
+    assert not bench.publisher.flowing
+    bench.tick(5)
+    bench.answer()
+    assert bench.publisher.idle
+    assert bench.publisher.flowing
+    newest = {p["market_id"]: p["yes_bid"] for p in pipe.prices()}
+    assert newest == {"A": 0.0099, "B": 0.0099}
+
+
+def test_an_error_of_one_command_writes_nobody_else_again(bench: Bench) -> None:
+    """Somebody made `:quote` of a market a string: its hash is tried, all else is left alone."""
+    pipe = bench.attach()
+    for name in "ABCDE":
+        bench.open(MarketId(name)).put(quote(1))
+    bench.turn()
+    bench.answer()
+    bench.tick(service.MIRROR_PHASES)
+    new = pipe.commands[len(pipe.commands) - pipe.unanswered :]
+    wrong = [n for n, c in enumerate(new) if c[:2] == [b"HSET", b"p:market:C:quote"]]
+    bench.answer([(wrong[0], "WRONGTYPE Operation against a key")])
+    since = len(pipe.commands)
+    bench.tick(2 * service.MIRROR_PHASES)
+    assert {c[1] for c in pipe.commands[since:] if c[0] == b"HSET"} == {b"p:market:C:quote"}
+    assert bench.publisher.waiting == 0
+    assert len(pipe.prices()) == 5
+
+
+async def test_what_a_lost_connection_took_with_it_is_written_again(bench: Bench) -> None:
+    """The hash, the place in the set and the end of a retired market, not prices alone."""
+    bench.attach()
+    for name in "AB":
+        bench.open(MarketId(name)).put(quote(1))
+    bench.turn()
+    bench.answer()
+    bench.tick(service.MIRROR_PHASES)
+    bench.publisher.retire("kalshi", MarketId("B"), 600)
+    bench.publisher._detach()
+    again = bench.attach(FakePipe("one"))
+    bench.tick(service.MIRROR_PHASES)
+    assert again.prices() == []
+    assert {c[1] for c in again.commands if c[0] == b"HSET"} == {
+        b"p:market:A:quote",
+        b"p:market:B:quote",
+    }
+    assert [c[2] for c in again.commands if c[0] == b"SADD"] == [b"A"]
+    assert [c[2] for c in again.commands if c[0] == b"SREM"] == [b"B"]
+    assert {c[1] for c in again.commands if c[0] == b"EXPIRE"} == {
+        b"p:market:B:last",
+        b"p:market:B:quote",
+    }
+
+
+def test_a_market_that_comes_back_goes_on_counting_and_its_keys_stay(bench: Bench) -> None:
+    pipe = bench.attach()
+    bench.open(MarketId("A")).put(quote(1))
+    bench.turn()
+    bench.publisher.retire("kalshi", MarketId("A"), 600)
+    bench.turn()
+    bench.answer()
+    assert names_of(pipe).count(b"EXPIRE") == 2
+    since = len(pipe.commands)
+    bench.open(MarketId("A")).put(quote(2))
+    bench.turn()
+    bench.tick(service.MIRROR_PHASES)
     assert [p["seq"] for p in pipe.prices()] == [1, 2]
+    assert {c[1] for c in pipe.commands[since:] if c[0] == b"PERSIST"} == {
+        b"p:market:A:last",
+        b"p:market:A:quote",
+    }
+    assert b"EXPIRE" not in names_of(pipe, since)
+    assert b"SADD" in names_of(pipe, since)
+
+
+def test_a_retired_market_is_forgotten_when_its_keys_have_gone(bench: Bench) -> None:
+    bench.attach()
+    bench.open(MarketId("A")).put(quote(1))
+    bench.turn()
+    bench.publisher.retire("kalshi", MarketId("A"), 600)
+    bench.answer()
+    assert bench.publisher.knows("kalshi", MarketId("A"))
+    bench.tick(service.MIRROR_PHASES, now_s=1e12)
+    assert not bench.publisher.knows("kalshi", MarketId("A"))
+
+
+def test_a_server_that_does_not_say_who_it_is_gets_everything_after_each_connect(
+    bench: Bench,
+) -> None:
+    bench.attach(FakePipe(""))
+    bench.open(MarketId("A")).put(quote(1))
+    bench.turn()
+    bench.answer()
+    bench.publisher._detach()
+    again = bench.attach(FakePipe(""))
+    bench.turn()
+    assert len(again.prices()) == 1
+    assert bench.replaced == 1
+
+
+def test_late_replies_of_a_slow_server_do_not_end_the_connection(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second one reply: it is slow, not gone; prices are conflated meanwhile."""
+    clock = [100.0]
+    monkeypatch.setattr(service.time, "monotonic", lambda: clock[0])
+    pipe = bench.attach()
+    outlets = [bench.open(MarketId(f"M{n}")) for n in range(20)]
+    for outlet in outlets:
+        outlet.put(quote(1))
+    bench.turn()
+    for _ in range(10):
+        clock[0] += 1.0
+        bench.tick(now_s=clock[0])
+        bench.publisher.replies(1, ())
+        pipe.unanswered -= 1
+        assert bench.publisher.problem.startswith("slow: no reply for")
+        assert not bench.publisher.flowing
+    assert pipe.aborted == ""
+    for bid in range(2, 50):
+        outlets[0].put(quote(bid))
+    assert bench.publisher.waiting == 1
+    clock[0] += 2.1
+    bench.tick(now_s=clock[0])
+    assert pipe.aborted == "no reply in 2 s"
+    assert not bench.publisher.send([b"never"])
+
+
+def test_the_bound_of_what_is_under_way_follows_the_age_of_replies() -> None:
+    bound = window.Window()
+    for _ in range(20):
+        bound.answered(window.SLOW_NS + 1)
+    assert bound.limit == window.FEWEST
+    bound.answered(window.SLOW_NS)
+    assert bound.limit == window.FEWEST
+    for _ in range(20):
+        bound.answered(1_000)
+    assert bound.limit == window.MOST
+
+
+async def test_a_server_that_let_us_in_before_is_tried_again_soon(bench: Bench) -> None:
+    """Somebody changes a password: that is no reason to wait as for one that never was right."""
+
+    @asynccontextmanager
+    async def refuse(owner: PipeOwner) -> AsyncIterator[FakePipe]:
+        raise AuthenticationRejected("redis refuses our credentials: WRONGPASS")
+        yield bench.pipe
+
+    bench.publisher._dial = refuse
+    with pytest.raises(AuthenticationRejected):
+        await bench.publisher.run()
+    bench.attach()
+    bench.publisher._detach()
+    with pytest.raises(RedisUnavailable, match="WRONGPASS"):
+        await bench.publisher.run()
+    assert "not connected: redis refuses our credentials" in bench.publisher.problem
 
 
 def test_a_server_that_does_not_answer_is_given_up(bench: Bench) -> None:

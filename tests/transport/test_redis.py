@@ -20,12 +20,12 @@ class Owner:
 
     def __init__(self) -> None:
         self.count = 0
-        self.errors: list[str] = []
+        self.errors: list[tuple[int, str]] = []
         self.changed = asyncio.Event()
 
-    def replies(self, count: int, errors: Sequence[str]) -> None:
+    def replies(self, count: int, errors: Sequence[tuple[int, str]]) -> None:
+        self.errors += [(self.count + number, text) for number, text in errors]
         self.count += count
-        self.errors += errors
         self.changed.set()
 
     def resumed(self) -> None:
@@ -51,8 +51,9 @@ async def test_replies_are_counted_in_bulk_and_errors_told(server: ValkeyServer)
         commands = [resp.command("SET", f"k{n}", n) for n in range(5_000)]
         pipe.write(b"".join([*commands, resp.command("INCR", "k", "too", "many")]))
         await owner.until(5_001)
-        assert len(owner.errors) == 1
-        assert "wrong number of arguments" in owner.errors[0]
+        ((number, text),) = owner.errors
+        assert number == 5_000
+        assert "wrong number of arguments" in text
     client = Redis.from_url(url_of(server))
     assert await client.dbsize() == 5_000
     await client.aclose()
@@ -124,3 +125,99 @@ async def test_a_peer_that_is_no_redis_ends_the_connection() -> None:
         with pytest.raises(RedisUnavailable):
             async with open_pipe(Owner(), f"redis://127.0.0.1:{port}/0", timeout_s=2):
                 pass
+
+
+async def test_an_error_says_which_command_was_refused_inside_a_transaction_too(
+    server: ValkeyServer,
+) -> None:
+    """A transaction answers with one reply, whatever happened to its commands."""
+    owner = Owner()
+    async with open_pipe(owner, url_of(server), timeout_s=2) as pipe:
+        pipe.write(
+            b"".join(
+                [
+                    resp.command("SET", "text", "a"),
+                    resp.command("INCR", "text"),
+                    resp.command("MULTI"),
+                    resp.command("HSET", "text", "a", 1),
+                    resp.command("EXEC"),
+                    resp.command("PING"),
+                ]
+            )
+        )
+        await owner.until(6)
+    assert [number for number, _ in owner.errors] == [1, 4]
+    assert owner.errors[1][1].startswith("WRONGTYPE")
+
+
+async def test_a_replica_is_refused_before_anything_is_written_to_it(server: ValkeyServer) -> None:
+    client = Redis.from_url(url_of(server))
+    await client.execute_command("REPLICAOF", "127.0.0.1", 1)
+    with pytest.raises(RedisUnavailable, match="READONLY"):
+        async with open_pipe(Owner(), url_of(server), timeout_s=2):
+            pass
+    await client.config_set("replica-read-only", "no")
+    async with open_pipe(Owner(), url_of(server), timeout_s=2):
+        pass  # it takes writes: somebody wanted it so
+    await client.aclose()
+
+
+async def test_a_server_that_was_a_replica_counts_as_another(server: ValkeyServer) -> None:
+    """Its run id is the old one; its data may be that of its former master."""
+    client = Redis.from_url(url_of(server))
+    async with open_pipe(Owner(), url_of(server), timeout_s=2) as pipe:
+        before = pipe.server_id
+    await client.execute_command("REPLICAOF", "127.0.0.1", 1)
+    await client.execute_command("REPLICAOF", "NO", "ONE")
+    await client.aclose()
+    async with open_pipe(Owner(), url_of(server), timeout_s=2) as pipe:
+        assert pipe.server_id != before
+
+
+async def test_a_connection_that_has_become_useless_is_given_up(server: ValkeyServer) -> None:
+    """The refusal may not be the last reply of what was read at once."""
+    client = Redis.from_url(url_of(server))
+    owner = Owner()
+    async with open_pipe(owner, url_of(server), timeout_s=2) as pipe:
+        await client.execute_command("REPLICAOF", "127.0.0.1", 1)
+        pipe.write(resp.command("SET", "k", 1) + resp.command("INCR", "k", "too", "many"))
+        with pytest.raises(RedisUnavailable, match="READONLY"):
+            async with asyncio.timeout(5):
+                await pipe.lost()
+        pipe.write(resp.command("SET", "k", 2))  # goes nowhere, and harms nobody
+    await client.aclose()
+    assert owner.count == 2
+
+
+async def test_a_user_that_may_not_ask_can_write_and_the_server_has_no_id(
+    server: ValkeyServer,
+) -> None:
+    client = Redis.from_url(url_of(server))
+    await client.execute_command("ACL", "SETUSER", "f", "on", ">p", "~*", "&*", "+@all", "-info")
+    await client.aclose()
+    owner = Owner()
+    url = url_of(server).replace("redis://", "redis://f:p@")
+    async with open_pipe(owner, url, timeout_s=2) as pipe:
+        assert pipe.server_id == ""
+        pipe.write(resp.command("SET", "k", 1))
+        await owner.until(1)
+        assert owner.errors == []
+
+
+async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    """It takes the connection and never answers: half-open from the start."""
+    silent = asyncio.Event()
+
+    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.close()
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(RedisUnavailable):
+            async with (
+                asyncio.timeout(3),
+                open_pipe(Owner(), f"redis://127.0.0.1:{port}/0", timeout_s=0.2),
+            ):
+                pass
+        silent.set()

@@ -1,0 +1,77 @@
+"""All outlets: of markets that are fed, and for a while of those that are not any more."""
+
+from collections.abc import Callable, Iterator
+
+from arbees_feed.core.model import MarketId
+from arbees_feed.core.wire import Names
+from arbees_feed.publish.outlet import Outlet, Writer
+
+Key = tuple[str, MarketId]
+"""(platform, market)."""
+
+
+class Outlets:
+    """Opens outlets and retires them.
+
+    A market that comes back while Redis still has its keys gets its old outlet: its `seq` goes on,
+    and the end that was set for its keys is taken back.
+    """
+
+    def __init__(self, names: Names, writer: Writer, phases: int) -> None:
+        self._names = names
+        self._writer = writer
+        self._phases = phases
+        self._opened = 0
+        self._open: dict[Key, Outlet] = {}
+        self._retired: dict[Key, tuple[float, Outlet]] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open or key in self._retired
+
+    def opener(self, platform: str) -> Callable[[MarketId], Outlet]:
+        """Return the function that opens the outlets of a venue's markets."""
+
+        def open_outlet(market: MarketId) -> Outlet:
+            key = (platform, market)
+            outlet = self._open.get(key)
+            if outlet is None:
+                outlet = self._open[key] = self._revived(key) or self._new(key)
+            return outlet
+
+        return open_outlet
+
+    def retire(self, key: Key, after_s: float, now_s: float) -> Outlet | None:
+        """Take an outlet out of use; return it if Redis has, or will have, something of it."""
+        outlet = self._open.pop(key, None)
+        if outlet is None or outlet.quote is None:
+            return None
+        outlet.retire_s = max(1, round(after_s))
+        self._retired[key] = (now_s + outlet.retire_s, outlet)
+        return outlet
+
+    def forget_expired(self, now_s: float) -> None:
+        """Let retired outlets go whose keys have gone."""
+        for key in [key for key, (gone_s, _) in self._retired.items() if gone_s <= now_s]:
+            del self._retired[key]
+
+    def written(self) -> Iterator[Outlet]:
+        """Yield all outlets of which something was written that Redis should still have."""
+        for outlet in self._open.values():
+            if outlet.sent is not None:
+                yield outlet
+        for _, outlet in self._retired.values():
+            if outlet.sent is not None:
+                yield outlet
+
+    def _new(self, key: Key) -> Outlet:
+        platform, market = key
+        phase = self._opened % self._phases
+        self._opened += 1
+        return Outlet(market, platform, self._names, self._writer, phase)
+
+    def _revived(self, key: Key) -> Outlet | None:
+        _, outlet = self._retired.pop(key, (0.0, None))
+        if outlet is not None:
+            outlet.retire_s = 0
+            outlet.listed = outlet.kept = False
+        return outlet
