@@ -1,7 +1,8 @@
 """Logging set-up: one line a decision, on stderr, without secrets.
 
 Lines of other libraries (asyncio, aiohttp) go the same way and look the same. Code gets its
-logger from `structlog.get_logger()`; only the application calls `set_up`.
+logger from `structlog.get_logger()`; only the application calls `set_up`. Texts of venues get into
+lines (errors, notices): what could act on a terminal or make a second line is written out.
 """
 
 import logging
@@ -15,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from arbees_feed.config import LogSettings, redact_text, redact_url
+from arbees_feed.core.text import escaped
 
 __all__ = ["RateLimitedWarnings", "redact", "redact_url", "set_up"]
 
@@ -25,6 +27,10 @@ _SECRET_NAME = re.compile(
 )
 _PLAIN = (bool, int, float, type(None))
 _MOST_EVENTS = 256
+_LONGEST_TEXT = 4_000
+_LONGEST_TRACEBACK = 50_000
+# Fields of several lines: tracebacks.
+_SEVERAL_LINES = frozenset({"exception", "stack"})
 
 
 class _FeedHandler(logging.StreamHandler[TextIO]):
@@ -55,6 +61,14 @@ def set_up(settings: LogSettings, stream: TextIO | None = None) -> None:
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Replace what looks like a secret, by the name of its field or by its form."""
     return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def fit_to_show(_logger: object, _method: str, event: EventDict) -> EventDict:
+    r"""Write out what cannot be seen (`\u001b`), and bound the length of every text.
+
+    The lines of a traceback are set in, so that none of them looks like a line of the log.
+    """
+    return {escaped(name): _shown(name, value) for name, value in event.items()}
 
 
 class Warner(Protocol):
@@ -114,6 +128,16 @@ def _redacted(name: str, value: object) -> object:
     return redact_text(_text_of(value))
 
 
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, str):
+        if name not in _SEVERAL_LINES:
+            return escaped(value, _LONGEST_TEXT)
+        return escaped(value, _LONGEST_TRACEBACK, keep="\n").replace("\n", "\n  ")
+    if isinstance(value, Mapping):
+        return {escaped(str(key)): _shown("", inner) for key, inner in value.items()}
+    return [_shown("", inner) for inner in value] if isinstance(value, list) else value
+
+
 def _is_harmless(name: str, value: object) -> bool:
     # Where a key lies may be told, and whether there is one.
     return value is None or isinstance(value, bool) or name.lower().endswith("_path")
@@ -142,6 +166,7 @@ def _formatter(renderer: Processor) -> logging.Formatter:
             # Before redaction, which must see the text of tracebacks.
             structlog.processors.format_exc_info,
             redact,
+            fit_to_show,
             renderer,
         ],
     )

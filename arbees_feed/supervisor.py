@@ -19,12 +19,14 @@ import msgspec
 import structlog
 
 from arbees_feed.core.backoff import Backoff
-from arbees_feed.errors import FatalError, FeedError, RetryableError
+from arbees_feed.errors import FatalError, FeedError, RedisUnavailable, RetryableError
 
 _log = structlog.get_logger("arbees_feed.supervisor")
 
 
 CANCEL_AGAIN_S = 0.5
+SAY_AGAIN_S = 30.0
+"""The same failure of a service is logged once in so long; each is counted."""
 
 
 class Service(Protocol):
@@ -54,6 +56,8 @@ class Policy(msgspec.Struct, frozen=True):
     """A run of so long earns the first delay back; connecting alone does not."""
     fatal_retry_s: float = 60.0
     """Middle of the delays (half to one and a half times this) after a FatalError."""
+    near_cap_s: float = 1.0
+    """The longest delay after RedisUnavailable: it is near, and everything waits for it."""
     retry_after_cap_s: float = 900.0
     """The longest Retry-After that is obeyed, so that a wrong clock can't park us for days."""
 
@@ -77,6 +81,7 @@ async def keep_running(
 ) -> None:
     """Run *service* again and again until it returns normally or this task is cancelled."""
     delays = policy.backoff.delays(rand)
+    report = _Reports(service.name, monotonic)
     while True:
         started_s = monotonic()
         error = await _failure_of(service)
@@ -85,7 +90,7 @@ async def keep_running(
         if monotonic() - started_s >= policy.healthy_after_s and _was_useful(service):
             delays = policy.backoff.delays(rand)
         delay_s = _delay_s(error, policy, delays, rand)
-        _report(service.name, error, delay_s)
+        report.tell(error, delay_s)
         on_failure(service.name, error, delay_s)
         await sleep(delay_s)
 
@@ -206,17 +211,40 @@ def _delay_s(
     if isinstance(error, FatalError):
         return policy.fatal_retry_s * (0.5 + rand())
     delay_s = next(delays)
+    if isinstance(error, RedisUnavailable):
+        return min(delay_s, policy.near_cap_s)
     if isinstance(error, RetryableError) and error.retry_after_s is not None:
         # Jitter on top: everybody was told the same time.
         return min(max(0.0, error.retry_after_s), policy.retry_after_cap_s) + delay_s
     return delay_s
 
 
-def _report(service: str, error: Exception, delay_s: float) -> None:
-    log = _log.bind(service=service, cause=type(error).__name__, retry_in_s=round(delay_s, 2))
-    if isinstance(error, FatalError):
-        log.error("service cannot work until somebody acts", error=str(error))
-    elif isinstance(error, FeedError):
-        log.warning("service failed", error=str(error))
-    else:
-        log.error("service failed unexpectedly", error=str(error), exc_info=error)
+class _Reports:
+    """Says failures of one service; the same one again and again only once in a while."""
+
+    def __init__(self, service: str, monotonic: Callable[[], float]) -> None:
+        self._service = service
+        self._monotonic = monotonic
+        self._said = ""
+        self._said_s = 0.0
+        self._times = 0
+
+    def tell(self, error: Exception, delay_s: float) -> None:
+        """Log *error*, unless it is a known one's repetition."""
+        text, now_s = str(error), self._monotonic()
+        repeated = isinstance(error, RetryableError) and text == self._said
+        if repeated and now_s - self._said_s < SAY_AGAIN_S:
+            self._times += 1
+            return
+        log = _log.bind(
+            service=self._service, cause=type(error).__name__, retry_in_s=round(delay_s, 2)
+        )
+        if repeated and self._times:
+            log = log.bind(times=self._times + 1)
+        self._said, self._said_s, self._times = text, now_s, 0
+        if isinstance(error, FatalError):
+            log.error("service cannot work until somebody acts", error=text)
+        elif isinstance(error, FeedError):
+            log.warning("service failed", error=text)
+        else:
+            log.error("service failed unexpectedly", error=text, exc_info=error)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -211,3 +212,52 @@ def test_made_up_events_use_no_more_than_bounded_memory() -> None:
         warnings.warning(f"event {number}")
     assert len(recorder.lines) < 300
     assert warnings.swallowed == 1_000 - len(recorder.lines)
+
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;owned\x07 a\r\n2026-11-21 [info] all is well \x9b31m \u202egnorw \u2028\x00"
+)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_texts_from_outside_make_no_second_line_and_do_not_act(
+    form: str, kind: type[io.StringIO]
+) -> None:
+    stream = kind()
+    set_up(LogSettings.model_validate({"format": form}), stream)
+    structlog.get_logger(HOSTILE).warning(
+        HOSTILE, text=HOSTILE, markets=[HOSTILE], told={HOSTILE: [HOSTILE]}, raw=HOSTILE.encode()
+    )
+    logging.getLogger("aiohttp").warning("got %r and %s", HOSTILE, HOSTILE)
+    written = re.sub(r"\x1b\[\d*m", "", stream.getvalue())  # our own colours
+    assert len(written.splitlines()) == 2
+    assert all(line.isprintable() for line in written.splitlines())
+    assert "\\u001b[2J" in written.replace("\\\\", "\\")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_keeps_its_lines_and_none_of_them_looks_like_one_of_ours(form: str) -> None:
+    stream = io.StringIO()
+    set_up(LogSettings.model_validate({"format": form}), stream)
+    try:
+        int(HOSTILE)
+    except ValueError:
+        structlog.get_logger().exception("broken")
+    if form == "json":
+        text = str(only_line(stream)["exception"])
+    else:
+        first, _, text = stream.getvalue().partition("\n")
+        assert "broken" in first
+    first, *others = text.splitlines()
+    assert first.startswith("Traceback")
+    assert all(line.startswith("  ") for line in others if line)
+    assert all(line.isprintable() for line in others)
+
+
+def test_a_huge_text_is_cut_and_says_by_how_much() -> None:
+    stream = json_log()
+    structlog.get_logger().warning("venue says", text="x" * 1_000_000)
+    text = str(only_line(stream)["text"])
+    assert text.endswith("x… (996,000 more)")
+    assert len(stream.getvalue()) < 5_000

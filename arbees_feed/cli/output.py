@@ -1,7 +1,13 @@
-"""Lines on stdout that a script reads: written at once, and no fuss when it has heard enough."""
+"""Lines on stdout that a script reads: written at once, and no fuss when it has heard enough.
+
+What comes from a venue, or from Redis, must not act on the terminal: characters that cannot be seen
+are written out as JSON writes them, so that lines of JSON keep their meaning.
+"""
 
 import asyncio
 import sys
+
+from arbees_feed.core.text import escaped
 
 
 class ReaderGone(Exception):
@@ -15,7 +21,7 @@ def put(line: str) -> None:
         ReaderGone: nobody reads.
     """
     try:
-        print(line, flush=True)
+        print(escaped(line, keep="\t"), flush=True)
     except BrokenPipeError:
         # Left to itself, click would make an error of it.
         raise ReaderGone from None
@@ -56,4 +62,4 @@ class Lines:
 
 def say(text: str) -> None:
     """Print one line on stderr, for the person at the terminal."""
-    print(f"arbees-feed: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    print(f"arbees-feed: {escaped(' '.join(text.split()))}", file=sys.stderr, flush=True)

@@ -62,7 +62,8 @@ async def probe_all(settings: Settings, tell: Tell) -> bool:
     tell(Finding(what="settings", ok=True, detail=f"venues: {named}"))
     for finding in keys:
         tell(finding)
-    async with aiohttp.ClientSession(trust_env=True) as http:
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(trust_env=True, cookie_jar=jar) as http:
         trials: list[Coroutine[Any, Any, Sequence[Finding]]] = [_redis(settings)]
         for plan in plans(settings, credentials):
             keyless = plan.spec.name == "kalshi" and credentials is None

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from arbees_feed.core.text import clean
 from arbees_feed.core.wire import MarketPrice
 
 ELLIPSIS = "…"
 NONE = "-"
 PRICE_WIDTH = 6
+_LONGEST = 2_000
 _NUMBER = re.compile(r"\S*\d\S*")
 _PLAIN_OUTCOMES = {"", "yes", "no"}
 
@@ -42,20 +44,20 @@ def amount(size: float) -> str:
 
 
 def title_of(market: str, meta: Mapping[str, str], width: int) -> str:
-    """Return what says most about a market in *width* characters."""
-    candidates = list(_titles(meta)) or [market]
+    """Return what says most about a market in *width* characters, fit for a terminal."""
+    candidates = list(_titles(meta)) or [clean(market, _LONGEST)]
     for candidate in candidates:
         if len(candidate) <= width:
             return candidate
-    event, outcome = meta.get("event_title", "").strip(), _told_outcome(meta)
+    event, outcome = _told(meta, "event_title"), _told_outcome(meta)
     room = width - len(outcome) - 2
     if event and outcome and room >= width // 3:
         return f"{shortened(event, room)}: {outcome}"
-    return shortened(meta.get("title", "").strip() or market, width)
+    return shortened(_told(meta, "title") or market, width)
 
 
 def _titles(meta: Mapping[str, str]) -> Iterator[str]:
-    title, event = meta.get("title", "").strip(), meta.get("event_title", "").strip()
+    title, event = _told(meta, "title"), _told(meta, "event_title")
     if title and event and event.lower() not in title.lower():
         yield f"{event}: {title}"
     if title:
@@ -65,16 +67,22 @@ def _titles(meta: Mapping[str, str]) -> Iterator[str]:
 
 
 def _told_outcome(meta: Mapping[str, str]) -> str:
-    outcome = meta.get("outcome_yes", "").strip()
+    outcome = _told(meta, "outcome_yes")
     return "" if outcome.lower() in _PLAIN_OUTCOMES else outcome
 
 
+def _told(meta: Mapping[str, str], name: str) -> str:
+    """Return a fact without what could act on a terminal: anybody may have written it to Redis."""
+    return clean(meta.get(name, ""), _LONGEST).strip()
+
+
 def shortened(text: str, width: int) -> str:
-    """Return *text* in *width* characters.
+    """Return *text* in *width* characters, fit for a terminal.
 
     It is cut in its middle and a number stays if it can: what tells the markets of one event
     apart is a strike, or stands at the end.
     """
+    text = clean(text, _LONGEST)
     if len(text) <= width:
         return text
     tail = max(0, (width - 1) * 2 // 5)

@@ -7,6 +7,7 @@ import structlog
 
 from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import Catalogue
+from arbees_feed.enrich.checked import checked
 from arbees_feed.enrich.crawl import Fetcher, crawl
 from arbees_feed.errors import FeedError
 
@@ -19,7 +20,7 @@ class Allowance:
     def __init__(
         self, catalogue: Catalogue, fetcher: Fetcher, apply: Callable[[Rates], None]
     ) -> None:
-        self._catalogue = catalogue
+        self._catalogue = checked(catalogue)
         self._fetcher = fetcher
         self._apply = apply
 

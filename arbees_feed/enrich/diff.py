@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from arbees_feed.core.model import EventMeta, MarketMeta
+from arbees_feed.core.text import clean
 
+LONGEST = 2_000
+"""Characters of a field that every venue has: the titles of combinations are the longest."""
+LONGEST_EXTRA = 20_000
+"""Characters of a venue's own field: rules and descriptions are the longest."""
 DIGEST_BYTES = 8
 KEPT = 2_000_000
 
@@ -18,10 +23,10 @@ Fields = dict[str, str]
 def market_fields(meta: MarketMeta) -> Fields:
     """Return the fields of `market:<id>:meta`; absent facts are absent.
 
-    The volume is left out: it changes all the time, and would make every market a changed one.
+    Each is one line of bounded length, without control characters. The volume is left out: it
+    changes all the time, and would make every market a changed one.
     """
-    fields = dict(meta.extras)
-    fields |= {
+    fields = {
         "platform": meta.platform,
         "title": meta.title,
         "subtitle": meta.subtitle,
@@ -36,13 +41,12 @@ def market_fields(meta: MarketMeta) -> Fields:
         "tick_size": meta.tick_size,
         "url": meta.url,
     }
-    return _present(fields)
+    return _fit(meta.extras, LONGEST_EXTRA) | _fit(fields, LONGEST)
 
 
 def event_fields(meta: EventMeta) -> Fields:
     """Return the fields of `event:<id>:meta`; absent facts are absent."""
-    fields = dict(meta.extras)
-    fields |= {
+    fields = {
         "platform": meta.platform,
         "title": meta.title,
         "category": meta.category,
@@ -50,7 +54,7 @@ def event_fields(meta: EventMeta) -> Fields:
         "end_time": meta.end_time,
         "market_count": str(len(meta.market_ids)) if meta.market_ids else "",
     }
-    return _present(fields)
+    return _fit(meta.extras, LONGEST_EXTRA) | _fit(fields, LONGEST)
 
 
 def digest(value: Mapping[str, str] | Sequence[str]) -> bytes:
@@ -58,8 +62,10 @@ def digest(value: Mapping[str, str] | Sequence[str]) -> bytes:
     return hashlib.blake2b(_encode(value), digest_size=DIGEST_BYTES).digest()
 
 
-def _present(fields: Fields) -> Fields:
-    return {name: value for name, value in fields.items() if value}
+def _fit(fields: Mapping[str, str], limit: int) -> Fields:
+    """Return the fields that say something, fit to be stored and shown."""
+    fit = ((name, clean(value, limit)) for name, value in fields.items() if value)
+    return {name: value for name, value in fit if value}
 
 
 class Written:

@@ -8,6 +8,7 @@ import msgspec
 
 from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.venue import Catalogue, Found, Selection
+from arbees_feed.enrich.checked import checked
 from arbees_feed.enrich.crawl import Fetcher, crawl
 from arbees_feed.enrich.leaving import ENDED
 from arbees_feed.enrich.timing import REAL_TIME, Timing
@@ -63,7 +64,7 @@ class Universe:
         timing: Timing = REAL_TIME,
     ) -> None:
         self.stats = UniverseStats()
-        self._catalogue = catalogue
+        self._catalogue = checked(catalogue)
         self._fetcher = fetcher
         self._selection = selection
         self._want = want

@@ -16,6 +16,7 @@ from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import Catalogue
+from arbees_feed.enrich.checked import checked
 from arbees_feed.enrich.crawl import Fetcher, crawl
 
 LOOK_EVERY_S = 1.0
@@ -49,7 +50,7 @@ class Refresher:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = RefreshStats()
-        self._catalogue = catalogue
+        self._catalogue = checked(catalogue)
         self._fetcher = fetcher
         self._is_settled = is_settled
         self._silent = silent

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.text import is_name
 from arbees_feed.core.venue import Catalogue, Found
+from arbees_feed.enrich.checked import checked
 from arbees_feed.enrich.crawl import Crawling, Fetcher
 from arbees_feed.enrich.leaving import Leaving, shorten
 from arbees_feed.enrich.progress import EnrichStats, Progress
@@ -73,7 +75,7 @@ class Enricher:
         markets that have metadata are left out.
         """
         self.stats = EnrichStats()
-        self._catalogue = catalogue
+        self._catalogue = checked(catalogue)
         self._fetcher = fetcher
         self._writer = writer
         self._first_price = first_price
@@ -142,13 +144,14 @@ class Enricher:
     def recheck(self, markets: Iterable[MarketId]) -> None:
         """Look these up again in a while, known or not: they have ended, and how is of interest."""
         due_s = self._timing.monotonic() + self._options.recheck_after_s
-        for market in markets:
+        for market in filter(is_name, markets):
             self._recheck_s.setdefault(market, due_s)
         self.stats.lookups_dropped += shorten(self._recheck_s, self._options.unknown_kept)
 
     def announce(self, markets: Sequence[MarketMeta]) -> None:
         """Take metadata from the stream; it is written unless more is known already."""
-        self._announced.update((meta.market_id, meta) for meta in markets)
+        fit = self._catalogue.announced(markets)
+        self._announced.update((meta.market_id, meta) for meta in fit)
         self.stats.announced_dropped += shorten(self._announced, self._options.announced_kept)
         self._wake.set()
 

@@ -1,7 +1,8 @@
 """WebSocket connections over aiohttp: frames as bytes, pings answered and seen.
 
 aiohttp is told not to decode text (the decoders take bytes) and not to answer pings by itself,
-because a ping is a sign of life that `last_life_s` must show.
+because a ping is a sign of life that `last_life_s` must show. Certificates are always verified; a
+proxy is used where the session was told to read the environment.
 """
 
 import asyncio
@@ -13,12 +14,14 @@ from typing import Final
 import aiohttp
 
 from arbees_feed.core.retryafter import parse_retry_after
+from arbees_feed.core.text import clean
 from arbees_feed.errors import AuthenticationRejected, ConnectionLost, FeedError
 
 MAX_FRAME_BYTES: Final = 64 << 20
 """Kalshi sends messages of up to 64 MiB (changelog 2026-09-24)."""
 
 _CONFIGURATION_STATUSES: Final = frozenset({400, 401, 403, 451})
+_REASON_CHARS: Final = 200
 _ENDED: Final = frozenset(
     {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 )
@@ -53,7 +56,7 @@ class WebSocketConnection:
             if kind is aiohttp.WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif kind in _ENDED:
-                self._close_reason = str(message.extra or "")
+                self._close_reason = clean(str(message.extra or ""), _REASON_CHARS)
                 raise ConnectionLost(f"{self._label} closed by the venue: {self.close_text}")
             elif kind is aiohttp.WSMsgType.ERROR:
                 raise ConnectionLost(f"{self._label} broke: {message.data}")
@@ -92,12 +95,24 @@ async def open_websocket(
     """Connect and upgrade.
 
     Raises:
-        ConnectionLost: no connection, or the venue is busy (429, 5xx; it may have said how long).
+        ConnectionLost: no connection, a redirect (not followed), or the venue is busy (429, 5xx;
+            it may have said how long).
         AuthenticationRejected: 400, 401, 403 or 451: asking again at once can't help.
     """
+    async with _without_redirects(session) as dialler:
+        socket = await _dial(dialler, url, headers, open_timeout_s)
+        try:
+            yield WebSocketConnection(socket, url)
+        finally:
+            await socket.close()
+
+
+async def _dial(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], timeout_s: float
+) -> "aiohttp.ClientWebSocketResponse[bool]":
     try:
-        async with asyncio.timeout(open_timeout_s):
-            socket = await session.ws_connect(
+        async with asyncio.timeout(timeout_s):
+            return await session.ws_connect(
                 url,
                 headers=headers,
                 autoping=False,
@@ -111,10 +126,30 @@ async def open_websocket(
     except (aiohttp.ClientError, OSError, TimeoutError) as exc:
         reason = str(exc) or type(exc).__name__
         raise ConnectionLost(f"cannot connect to {url}: {reason}") from exc
-    try:
-        yield WebSocketConnection(socket, url)
-    finally:
-        await socket.close()
+
+
+def _without_redirects(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """Return a session over the same connections that neither goes elsewhere nor keeps cookies.
+
+    `ws_connect` follows redirects and cannot be told not to: our signature would go along.
+    """
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(
+        connector=session.connector,
+        connector_owner=False,
+        trust_env=session.trust_env,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[tracing],
+    )
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: object, told: aiohttp.TraceRequestRedirectParams
+) -> None:
+    told.response.close()
+    location = clean(told.response.headers.get("Location", ""), _REASON_CHARS)
+    raise ConnectionLost(f"{told.url} redirects to {location!r}, which is not followed")
 
 
 def _refusal(url: str, exc: aiohttp.WSServerHandshakeError) -> FeedError:
@@ -134,4 +169,4 @@ def _hint(status: int) -> str:
 
 def _clock_hint(headers: Mapping[str, str]) -> str:
     date = headers.get("Date")
-    return f" (the venue's clock says {date})" if date else ""
+    return f" (the venue's clock says {clean(date, _REASON_CHARS)})" if date else ""

@@ -283,6 +283,17 @@ async def test_announced_markets_are_written_at_once(
     assert enricher._announced == {}
 
 
+@pytest.mark.parametrize("name", ["", "A:last", "A\r\nB", "\x1b[2J", "x" * 200])
+async def test_an_announcement_of_what_is_no_name_is_left_out(
+    venue: Any, redis: Redis, clock: Any, app: App, name: str
+) -> None:
+    enricher = make(venue, redis, clock, app)
+    enricher.announce([MarketMeta(market_id=MarketId(name), platform="kalshi"), market(5)])
+    await clock.run(enricher.run)
+    assert list(await titles(redis)) == ["market:M5:meta"]
+    assert venue.stats.skipped == 1
+
+
 async def test_announcements_are_bounded(venue: Any, redis: Redis, clock: Any, app: App) -> None:
     enricher = make(venue, redis, clock, app, EnrichOptions(announced_kept=2))
     enricher.announce([market(number) for number in range(5)])

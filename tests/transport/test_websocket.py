@@ -9,7 +9,11 @@ import pytest
 from aiohttp import web
 
 from arbees_feed.errors import AuthenticationRejected, ConnectionLost
-from arbees_feed.transport.websocket import WebSocketConnection, open_websocket
+from arbees_feed.transport.websocket import (
+    MAX_FRAME_BYTES,
+    WebSocketConnection,
+    open_websocket,
+)
 
 Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
 
@@ -165,3 +169,91 @@ async def test_nobody_listening_and_a_handshake_that_never_ends_are_lost_connect
             with pytest.raises(ConnectionLost, match="TimeoutError"):
                 async with open_websocket(session, url, {}, open_timeout_s=0.2):
                     pass
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_of_the_handshake_is_not_followed(status: int) -> None:
+    """Our signature is for one host; aiohttp would take it to any."""
+    visitors: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.StreamResponse:
+        visitors.append(request.headers.get("KALSHI-ACCESS-SIGNATURE", ""))
+        return web.Response(status=500)
+
+    async def redirect(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"Location": other.replace("ws:", "http:")})
+
+    async with (
+        served(elsewhere) as other,
+        served(redirect) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        with pytest.raises(ConnectionLost, match=r"redirects to 'http.*not followed"):
+            async with open_websocket(session, url, {"KALSHI-ACCESS-SIGNATURE": "s"}):
+                pass
+    assert visitors == []
+
+
+async def test_cookies_are_not_kept() -> None:
+    told: list[str] = []
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        told.append(request.headers.get("Cookie", ""))
+        socket = web.WebSocketResponse()
+        socket.set_cookie("session", "x" * 1_000)
+        await socket.prepare(request)
+        await socket.close()
+        return socket
+
+    async with served(upgrade) as url, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with open_websocket(session, url.replace("127.0.0.1", "localhost"), {}):
+                pass
+    assert told == ["", ""]
+
+
+async def test_a_session_serves_many_connections_at_once() -> None:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("hello")
+        await socket.receive()
+        return socket
+
+    async with served(upgrade) as url, aiohttp.ClientSession() as session:
+        async with open_websocket(session, url, {}) as first:
+            async with open_websocket(session, url, {}) as second:
+                assert await second.receive() == b"hello"
+            assert await first.receive() == b"hello"
+        async with open_websocket(session, url, {}) as third:
+            assert await third.receive() == b"hello"
+
+
+async def test_a_close_reason_cannot_act_on_a_terminal() -> None:
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.close(code=4000, message="\x1b[2Jgone\r\n\u202etluaf".encode())
+
+    async with connected(handler) as connection:
+        with pytest.raises(ConnectionLost) as lost:
+            await connection.receive()
+        assert connection.close_reason == "[2Jgone tluaf"
+        assert str(lost.value).isprintable()
+
+
+async def test_a_frame_that_unpacks_to_more_than_the_limit_ends_the_connection() -> None:
+    """65 MiB of nothing in 65 kB; and no more than the limit is ever unpacked."""
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(compress=True)
+        await socket.prepare(request)
+        await socket.send_bytes(bytes(MAX_FRAME_BYTES + 1))
+        await socket.receive()
+        return socket
+
+    async with (
+        served(upgrade) as url,
+        aiohttp.ClientSession() as session,
+        open_websocket(session, url, {}) as connection,
+    ):
+        with pytest.raises(ConnectionLost, match="exceeds"):
+            await connection.receive()
