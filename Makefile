@@ -105,6 +105,10 @@ bench: $(VENV)/.dev ## Measure: every script in benchmarks/
 		if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script" || exit 1; fi; \
 	done
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Feed mutated frames to the decoders for FUZZ_SECONDS (60); a failing input is kept
+	PYTHONPATH=tests $(BIN)/python -m properties.fuzz
+
 .PHONY: clean
 clean: ## Remove .venv, caches and what builds leave behind
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 
 from arbees_feed.app import readings
 from arbees_feed.app.embedded import EMBEDDED, embedded_server
+from arbees_feed.app.explain import Explainer
 from arbees_feed.app.plan import plans
 from arbees_feed.app.venue import Tap, Venue
 from arbees_feed.config import Settings, redact_url
@@ -25,11 +27,14 @@ from arbees_feed.core.backoff import Backoff
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import FatalError
 from arbees_feed.feed.service import Runnable
+from arbees_feed.log import RateLimitedWarnings
 from arbees_feed.ops.http import Readiness, serve
 from arbees_feed.ops.metrics import Metrics
+from arbees_feed.ops.stalls import Stalls
 from arbees_feed.publish.leftovers import Leftovers
 from arbees_feed.publish.service import MIRROR_PHASES, Pipe, PipeOwner, Publisher
 from arbees_feed.publish.status import StatusBoard
+from arbees_feed.publish.subscribers import SubscriberWatch
 from arbees_feed.supervisor import Policy, Supervisor
 from arbees_feed.transport.redis import open_client, open_pipe
 
@@ -40,7 +45,7 @@ REDIS_PATIENCE_S = 10.0
 
 # Redis is near and alone: no herd to spread, and every second of its absence is a stale price.
 _REDIS_POLICY = Policy(
-    backoff=Backoff(first_s=0.1, cap_s=1.0), healthy_after_s=5.0, fatal_retry_s=5.0
+    backoff=Backoff(first_s=0.05, cap_s=0.5), healthy_after_s=5.0, fatal_retry_s=5.0
 )
 
 
@@ -67,6 +72,7 @@ class Daemon:
         self._session = time.time_ns()
         self._names = Names(settings.redis.key_prefix)
         self.venues: list[Venue] = []
+        self._left: list[Leftovers] = []
 
     async def run(
         self, stop: asyncio.Event, on_ready: Callable[[Running], None] = lambda _: None
@@ -90,21 +96,22 @@ class Daemon:
                 for plan in self._plans
             ]
             board = StatusBoard(self.venues, publisher.send, self._names, self._session)
+            subscribers = SubscriberWatch(client)
+            stalls = Stalls(RateLimitedWarnings(_log, interval_s=10.0))
             metrics = Metrics(
                 [
-                    readings.venue_readings(self.venues),
-                    readings.publisher_readings(publisher),
+                    stalls.readings,
+                    *readings.of_all(self.venues, publisher, subscribers),
                     readings.restart_readings([supervisor, redis_supervisor]),
                 ]
             )
             health = _Health(self.venues, publisher)
             http_url = await self._serve(stack, health, metrics)
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
-            writing: list[Runnable] = [publisher, _Clock(publisher)]
-            writing += self._leftovers(client, publisher)
-            feeding: list[Runnable] = [board]
-            for venue in self.venues:
-                feeding += venue.services()
+            self._left = self._leftovers(client, publisher)
+            writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
+            feeding: list[Runnable] = [board, stalls, subscribers]
+            feeding += (service for venue in self.venues for service in venue.services())
             written = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 group.create_task(redis_supervisor.run(writing, written), name="writing")
@@ -158,7 +165,12 @@ class Daemon:
     def _leftovers(self, client: Any, publisher: Publisher) -> list[Leftovers]:
         return [
             Leftovers(
-                client, self._names, venue.venue, publisher.opener(venue.venue), self._session
+                client,
+                self._names,
+                venue.venue,
+                publisher.opener(venue.venue),
+                self._session,
+                known=partial(publisher.knows, venue.venue),
             )
             for venue in self.venues
         ]
@@ -170,7 +182,13 @@ class Daemon:
         if not http.enabled:
             return None
         return await stack.enter_async_context(
-            serve(http.host, http.port, health=health, metrics=metrics)
+            serve(
+                http.host,
+                http.port,
+                health=health,
+                metrics=metrics,
+                explains=Explainer(self.venues, self._names),
+            )
         )
 
     # -- end ---------------------------------------------------------------------------------------
@@ -191,6 +209,8 @@ class Daemon:
         _log.warning("another redis server or an empty one: writing everything again")
         for venue in self.venues:
             venue.redis_was_replaced()
+        for leftovers in self._left:
+            leftovers.again()
 
     def _on_failure(self, service: str, error: Exception, delay_s: float) -> None:
         for venue in self.venues:
@@ -230,14 +250,16 @@ class _Health:
             state, reason = venue.state()
             if state != "live":
                 missing[venue.venue] = f"{state.value}: {reason}" if reason else state.value
-        if not self._publisher.connected:
-            missing["redis"] = "not connected"
+        if problem := self._publisher.problem:
+            missing["redis"] = problem
         return Readiness(missing)
 
 
 @asynccontextmanager
 async def _http_session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(trust_env=True) as session:
+    async with aiohttp.ClientSession(
+        trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
         yield session
 
 

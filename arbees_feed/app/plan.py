@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from arbees_feed.config import Settings
+from arbees_feed.config import Settings, TrustSettings
 from arbees_feed.core.model import ONE_CONTRACT
 from arbees_feed.core.venue import Credentials, DecoderOptions, Selection, VenueSpec
 from arbees_feed.feed.filter import MarketFilter
+from arbees_feed.feed.prober import ProbeOptions
 from arbees_feed.feed.service import Carriage
 from arbees_feed.venues import VENUES
 
@@ -49,6 +50,8 @@ def _kalshi_plan(settings: Settings, credentials: Credentials | None) -> VenuePl
             ),
             # Named books ride along with the tickers; many are spread over sockets of their own.
             capacity=spec.markets_per_socket if few else kalshi.tickers_per_socket,
+            max_age_s=_max_age_s(spec, settings.trust),
+            probes=_probes(settings.trust),
         ),
         selection=Selection(
             markets=kalshi.markets,
@@ -79,6 +82,8 @@ def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> Ve
         carriage=Carriage(
             options=DecoderOptions(lifecycle=True, trades=settings.publish.trades),
             capacity=spec.markets_per_socket,
+            max_age_s=_max_age_s(spec, settings.trust),
+            probes=_probes(settings.trust),
         ),
         selection=Selection(
             markets=polymarket.markets,
@@ -91,3 +96,12 @@ def _polymarket_plan(settings: Settings, _credentials: Credentials | None) -> Ve
         min_volume=polymarket.min_volume,
         credentials=None,
     )
+
+
+def _max_age_s(spec: VenueSpec, trust: TrustSettings) -> float:
+    age_s = trust.max_connection_age_s
+    return spec.max_age_s if age_s == "auto" else age_s
+
+
+def _probes(trust: TrustSettings) -> ProbeOptions:
+    return ProbeOptions(probes_per_s=trust.probes_per_s, audit_sample=trust.audit_per_minute)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from arbees_feed.app.venue import Venue
+from arbees_feed.core.model import Liveness
 from arbees_feed.ops.metrics import Durations, Sample
 from arbees_feed.publish.service import Publisher
+from arbees_feed.publish.subscribers import SubscriberWatch
 from arbees_feed.supervisor import Supervisor
 
 Reading = Sample | Durations
@@ -21,7 +23,7 @@ Row = tuple[Literal["counter", "gauge"], str, str, float]
 
 def _of_venue(venue: Venue) -> Iterable[Reading]:
     labels = {"venue": venue.venue}
-    for rows in (_state_rows, _frame_rows, _quote_rows, _service_rows):
+    for rows in (_state_rows, _frame_rows, _quote_rows, _trust_rows, _service_rows):
         for kind, name, text, value in rows(venue):
             yield Sample(name=name, help=text, kind=kind, value=value, labels=labels)
     for (host, kind_of_answer), calls in venue.http.stats.calls.items():
@@ -33,6 +35,44 @@ def _of_venue(venue: Venue) -> Iterable[Reading]:
             labels={**labels, "host": host, "status": kind_of_answer},
         )
     yield from _gate_rows(venue)
+    yield from _clock_rows(venue)
+    yield from _liveness_rows(venue)
+    yield from _drift_rows(venue)
+
+
+def _drift_rows(venue: Venue) -> Iterable[Reading]:
+    sentinels = venue.feed.sentinels
+    yield Sample(
+        name="degraded",
+        help="1 while the venue's messages are not what they used to be",
+        kind="gauge",
+        value=bool(sentinels.reason),
+        labels={"venue": venue.venue},
+    )
+    for (kind, path), seen in sentinels.drift.unknown.items():
+        yield Sample(
+            name="unknown_fields_total",
+            help="Fields that no document names, in the frames that were looked at in full",
+            kind="counter",
+            value=seen,
+            labels={"venue": venue.venue, "kind": kind, "field": path},
+        )
+
+
+def _liveness_rows(venue: Venue) -> Iterable[Reading]:
+    books, connections = venue.feed.prober.patrol.counts, venue.feed.liveness()
+    for state in Liveness:
+        for name, text, counts in (
+            ("books_by_state", "Books by what is known of their source", books),
+            ("connections_by_state", "Connections by what is known of their data", connections),
+        ):
+            yield Sample(
+                name=name,
+                help=text,
+                kind="gauge",
+                value=counts.get(state, 0),
+                labels={"venue": venue.venue, "state": state.value},
+            )
 
 
 def _gate_rows(venue: Venue) -> Iterable[Reading]:
@@ -44,6 +84,18 @@ def _gate_rows(venue: Venue) -> Iterable[Reading]:
             kind="gauge",
             value=state,
             labels={"venue": venue.venue, "family": family},
+        )
+
+
+def _clock_rows(venue: Venue) -> Iterable[Reading]:
+    offset_s = venue.http.stats.clock.offset_s
+    if offset_s is not None:
+        yield Sample(
+            name="clock_offset_seconds",
+            help="The venue's clock less ours, by the dates of REST answers",
+            kind="gauge",
+            value=offset_s,
+            labels={"venue": venue.venue},
         )
 
 
@@ -99,9 +151,32 @@ def _quote_rows(venue: Venue) -> Iterable[Row]:
     )
 
 
+def _trust_rows(venue: Venue) -> Iterable[Row]:
+    probes, decoded, feed = venue.feed.prober.stats, venue.feed.decoded(), venue.feed
+    return (
+        ("counter", "probes_total", "Books the venue was asked for, to compare", probes.asked),
+        ("counter", "probes_agreed_total", "Answers that agreed with our book", probes.agreed),
+        ("counter", "probes_differed_total", "Answers that proved it wrong", probes.differed),
+        ("counter", "probes_unanswered_total", "Probes without an answer", probes.unanswered),
+        ("gauge", "audit_ratio", "Share of answers that agreed", probes.ratio),
+        ("counter", "frozen_total", "Connections replaced because data stopped", probes.frozen),
+        ("counter", "reliefs_total", "Connections replaced without a hole", feed.reliefs),
+        ("gauge", "age_growth_seconds", "Data is so much older than at best", feed.grown_ms / 1e3),
+        ("counter", "hashes_right_total", "Checksums that came out", decoded.hashes_right),
+        ("counter", "hashes_wrong_total", "Checksums that did not", decoded.hashes_wrong),
+        ("counter", "mirror_breaks_total", "Twins missing or different", decoded.mirror_breaks),
+        ("counter", "off_grid_total", "Prices off the tick grid", decoded.off_grid),
+    )
+
+
 def _service_rows(venue: Venue) -> Iterable[Row]:
     written = venue.writer.stats.markets_written
     yield ("counter", "metadata_written_total", "Market hashes written", written)
+    if venue.flights.writer is not None:
+        incidents = venue.flights.writer.stats
+        yield ("counter", "incidents_total", "Incidents seen", incidents.seen)
+        yield ("counter", "incidents_written_total", "Incident files written", incidents.written)
+        yield ("counter", "incidents_failed_total", "Incident files not written", incidents.failed)
     if venue.demand is not None:
         demand = venue.demand.stats
         yield ("gauge", "demand_followed", "Markets followed by lease", demand.followed)
@@ -112,36 +187,27 @@ def _service_rows(venue: Venue) -> Iterable[Row]:
         yield ("counter", "refreshed_total", "Silent markets refreshed over REST", refreshed)
 
 
+def of_all(
+    venues: Sequence[Venue], publisher: Publisher, subscribers: SubscriberWatch
+) -> list[Callable[[], Iterable[Reading]]]:
+    """Return the providers for venues, publisher and subscribers."""
+    return [venue_readings(venues), publisher_readings(publisher), subscriber_readings(subscribers)]
+
+
 def publisher_readings(publisher: Publisher) -> Callable[[], Iterable[Reading]]:
     """Return the provider for the publisher."""
 
-    def counter(name: str, text: str, value: float) -> Sample:
-        return Sample(name=name, help=text, kind="counter", value=value)
-
     def read() -> Iterable[Reading]:
-        stats = publisher.stats
-        yield Sample(
-            name="redis_connected",
-            help="1 while the publishing connection is open",
-            kind="gauge",
-            value=publisher.connected,
-        )
-        yield Sample(
-            name="markets_waiting",
-            help="Markets with a price newer than was written",
-            kind="gauge",
-            value=publisher.waiting,
-        )
-        yield counter("published_total", "Prices published", stats.published)
-        yield counter(
-            "conflated_total", "Prices replaced before they were written", stats.conflated
-        )
-        yield counter("mirrored_total", "Quote hashes written", stats.mirrored)
-        yield counter("trades_published_total", "Trades published", stats.trades)
-        yield counter("trades_dropped_total", "Trades dropped", stats.trades_dropped)
-        yield counter("redis_bytes_total", "Bytes written to Redis", stats.bytes)
-        yield counter("redis_errors_total", "Error replies of Redis", stats.redis_errors)
-        yield counter("redis_connects_total", "Publishing connections made", stats.connects)
+        for kind, name, text, value in _publisher_rows(publisher):
+            yield Sample(name=name, help=text, kind=kind, value=value)
+        for error, count in publisher.trouble.kinds.items():
+            yield Sample(
+                name="redis_errors_by_kind_total",
+                help="Error replies of Redis by their first word",
+                kind="counter",
+                value=count,
+                labels={"kind": error},
+            )
         yield Durations(
             name="publish_lag_seconds",
             help="Frame read from the socket to price encoded",
@@ -152,6 +218,42 @@ def publisher_readings(publisher: Publisher) -> Callable[[], Iterable[Reading]]:
             help="Batch written to its last reply",
             histogram=publisher.reply_latency,
         )
+
+    return read
+
+
+def _publisher_rows(publisher: Publisher) -> Iterable[Row]:
+    stats, late = publisher.stats, publisher.written.commands
+    return (
+        ("gauge", "redis_connected", "1 while the connection is open", publisher.connected),
+        ("gauge", "markets_waiting", "Markets newer than was written", publisher.waiting),
+        ("gauge", "redis_unanswered", "Commands without a reply yet", late),
+        ("counter", "published_total", "Prices published", stats.published),
+        ("counter", "conflated_total", "Prices replaced before written", stats.conflated),
+        ("counter", "mirrored_total", "Quote hashes written", stats.mirrored),
+        ("counter", "trades_published_total", "Trades published", stats.trades),
+        ("counter", "trades_dropped_total", "Trades dropped", stats.trades_dropped),
+        ("counter", "redis_bytes_total", "Bytes written to Redis", stats.bytes),
+        ("counter", "redis_errors_total", "Error replies of Redis", stats.redis_errors),
+        ("counter", "last_rewritten_total", "`:last` written again", stats.rewritten),
+        ("counter", "redis_connects_total", "Publishing connections made", stats.connects),
+    )
+
+
+def subscriber_readings(watch: SubscriberWatch) -> Callable[[], Iterable[Reading]]:
+    """Return the provider for the subscribers of Redis, ours or not."""
+
+    def read() -> Iterable[Reading]:
+        stats = watch.stats
+        rows: tuple[Row, ...] = (
+            ("gauge", "redis_pubsub_clients", "Subscribed connections", stats.clients),
+            ("gauge", "redis_subscriber_buffer_bytes", "Largest backlog", stats.largest_bytes),
+            ("gauge", "redis_subscriber_buffer_share", "Its share of what Redis allows",
+             stats.largest_share),
+            ("counter", "redis_subscribers_cut_total", "Clients cut as too slow", stats.cut),
+        )  # fmt: skip
+        for kind, name, text, value in rows:
+            yield Sample(name=name, help=text, kind=kind, value=value)
 
     return read
 

@@ -4,30 +4,33 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import structlog
 from yarl import URL
 
+from arbees_feed.app.flights import Flights
 from arbees_feed.app.plan import VenuePlan
+from arbees_feed.app.probing import RestProbe
 from arbees_feed.config import Settings
-from arbees_feed.core.events import MarketListed, NoBook, Refused
-from arbees_feed.core.model import MarketId, VenueState
+from arbees_feed.core.events import BookTold, MarketListed, NoBook, Refused
+from arbees_feed.core.model import Liveness, MarketId, VenueState
 from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Catalogue
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.allowance import Allowance
+from arbees_feed.enrich.checked import CheckedCatalogue
 from arbees_feed.enrich.discovery import Universe, UniverseOptions
 from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
 from arbees_feed.errors import FeedError
 from arbees_feed.feed.demand import Demand, Terms
-from arbees_feed.feed.market import Hooks, MarketsConfig
+from arbees_feed.feed.market import Hooks, Market, MarketsConfig
 from arbees_feed.feed.markets import MarketTable
-from arbees_feed.feed.service import Runnable, VenueFeed
-from arbees_feed.feed.session import Connection
+from arbees_feed.feed.service import FeedHooks, Runnable, VenueFeed
+from arbees_feed.feed.session import Connection, Session
 from arbees_feed.log import RateLimitedWarnings
 from arbees_feed.publish.service import Publisher
 from arbees_feed.supervisor import Policy, keep_running
@@ -63,22 +66,17 @@ class Venue:
         self._urls = Rotation(plan.ws_urls)
         self._first_price = asyncio.Event()
         self._warnings = RateLimitedWarnings(_log, interval_s=10.0)
-        catalogue = spec.new_catalogue(plan.rest_urls)
+        catalogue = CheckedCatalogue(spec.new_catalogue(plan.rest_urls), spec.market_form)
         self.http = HttpFetcher(http, HttpOptions(rates=catalogue.rates), sign=self._sign)
         self.fetcher = FailoverFetcher(self.http, plan.rest_alternatives)
         names = Names(settings.redis.key_prefix)
         self.writer = MetadataWriter(redis, names, venue=spec.name)
         self._publisher = publisher
         self._forget_after_s = settings.publish.forget_after_s
+        self.flights = Flights(self.venue, settings.incidents, settings.publish.stale_grace_s)
         self.table = self._new_table(settings)
-        self.feed = VenueFeed(
-            spec,
-            plan.carriage,
-            self.table,
-            self._dial,
-            lambda link: self._keep_running(link, on_failure),
-            on_left=self._on_left,
-        )
+        self.feed = self._new_feed(on_failure)
+        self.probe = RestProbe(catalogue, self.fetcher, self.feed.prober)
         self.demand = self._new_demand(settings, redis, names)
         self.universe = self._new_universe(catalogue, settings)
         self.enricher = self._new_enricher(catalogue, settings)
@@ -90,6 +88,9 @@ class Venue:
         services: list[Runnable] = [self.feed]
         if self.demand is not None:
             services.append(self.demand)
+        services.append(_Named(f"{self.venue}-probe", self.probe))
+        if self.flights.writer is not None:
+            services.append(_Named(f"{self.venue}-incidents", self.flights.writer))
         services.append(_Named(f"{self.venue}-universe", self.universe))
         services.append(_Named(f"{self.venue}-allowance", self.allowance))
         if self.enricher is not None:
@@ -113,6 +114,25 @@ class Venue:
                 on_listed=self._on_listed,
                 on_notice=self._on_notice,
                 on_no_book=self._on_no_book,
+                on_told=self._on_told,
+                on_lost=self.flights.lost,
+                on_decision=self.flights.note,
+            ),
+        )
+
+    def _new_feed(self, on_failure: Callable[[str, Exception, float], None]) -> VenueFeed:
+        return VenueFeed(
+            self.plan.spec,
+            self.plan.carriage,
+            self.table,
+            self._dial,
+            lambda link: self._keep_running(link, on_failure),
+            hooks=FeedHooks(
+                on_left=self._on_left,
+                on_unknown=self._on_no_book,
+                on_incident=self._on_incident,
+                on_checked=lambda: self.flights.flush(self.table),
+                new_flight=self.flights.new,
             ),
         )
 
@@ -221,6 +241,12 @@ class Venue:
         self._warnings.warning("no book comes", venue=self.venue, markets=list(event.markets[:5]))
         self.universe.missing(event.markets)
 
+    def _on_told(self, market: Market, told: BookTold) -> bool:
+        return self.feed.prober.on_told(market, told)
+
+    def _on_incident(self, kind: str, session: Session, market: MarketId, reason: str) -> None:
+        self.flights.report(kind, session, market, reason, self.table)
+
     def _on_left(self, markets: Sequence[MarketId], ended: bool) -> None:  # noqa: FBT001
         """Let what Redis has of markets that ended, or are not wanted, go after a while."""
         for market in markets:
@@ -260,10 +286,27 @@ class Venue:
             "malformed": str(decoded.malformed),
             "unknown_kinds": str(decoded.unknown_kinds),
             "last_problem": decoded.last_problem,
+            **self._trust_fields(),
             "quotes": str(markets.quotes),
             "stale": str(markets.stale),
             "metadata": str(self.writer.stats.markets_written),
             **(self.demand.fields() if self.demand is not None else {}),
+        }
+
+    def _trust_fields(self) -> Mapping[str, str]:
+        probes = self.feed.prober.stats
+        books = self.feed.prober.patrol.counts
+        offset_s = self.http.stats.clock.offset_s
+        return {
+            "books_by_state": " ".join(f"{s.value}={books[s]}" for s in Liveness if s in books),
+            "audit_ratio": f"{probes.ratio:.4f}",
+            "audited": str(probes.agreed + probes.differed),
+            "mismatches": str(probes.differed),
+            "last_mismatch": probes.last_difference,
+            "frozen": str(probes.frozen),
+            "reliefs": str(self.feed.reliefs),
+            "age_growth_s": f"{self.feed.grown_ms / 1000:.3f}",
+            "clock_offset_s": "" if offset_s is None else f"{offset_s:.2f}",
         }
 
     def stop(self) -> None:
@@ -276,10 +319,14 @@ class Venue:
             self.enricher.forget_written()
 
 
+class _Service(Protocol):
+    async def run(self) -> None: ...
+
+
 class _Named:
     """Gives a service its name."""
 
-    def __init__(self, name: str, service: "Universe | Enricher | Refresher | Allowance") -> None:
+    def __init__(self, name: str, service: _Service) -> None:
         self.name = name
         self._service = service
 

@@ -147,7 +147,7 @@ def books_in(tape: Iterable[Entry]) -> dict[str, list[MarketId]]:
 # -- playing ---------------------------------------------------------------------------------------
 
 
-class _Outlet:
+class SilentOutlet:
     """Quotes go nowhere: the table keeps the newest."""
 
     def put(self, quote: Quote) -> None:
@@ -200,7 +200,7 @@ class Player:
         self._now_ns = 0
         self._checked_ns = 0
         self.table = MarketTable(
-            lambda _: _Outlet(),
+            lambda _: SilentOutlet(),
             MarketsConfig(),
             monotonic=lambda: self._now_ns / 1e9,
             hooks=Hooks(on_notice=self._on_notice),

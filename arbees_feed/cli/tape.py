@@ -12,6 +12,7 @@ import typer
 
 from arbees_feed import log
 from arbees_feed.app.daemon import Daemon, Running
+from arbees_feed.cli import incident
 from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
 from arbees_feed.cli.output import put, say
 from arbees_feed.cli.player import Player, play, tops
@@ -75,7 +76,10 @@ async def _record(daemon: Daemon, tape: Tape, seconds: float | None, stop: async
 
 def replay(
     file: Path = typer.Argument(
-        metavar="FILE", exists=True, dir_okay=False, help="A recording, or frames one a line."
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="A recording, frames one a line, or an incident's file.",
     ),
     config: ConfigFile = None,
     override: Overrides = None,
@@ -88,16 +92,21 @@ def replay(
     """Play recorded frames through the decoders.
 
     What they came to is printed. Lines may be of `record`, plain frames, or
-    {"recv_ms": …, "event": {…}}; .gz too.
+    {"recv_ms": …, "event": {…}}; .gz too. The file of an incident (incidents.dir) is brought about
+    again; the exit code is 1 if something else comes of it this time.
 
     \b
     Examples:
       arbees-feed replay tapes/kalshi-20261122T120000Z.jsonl.gz
       arbees-feed replay frames.jsonl --venue polymarket --json
+      arbees-feed replay incidents/20261122T120000.123Z-kalshi-1-gap.incident.gz
     """
     if venue and venue not in VENUES:
         raise SettingsError(f"--venue {venue}: must be one of {', '.join(VENUES)}")
     settings_from(config, override, venue_needed=False)  # nothing of them matters here
+    if incident.is_incident(file):
+        _replay_incident(file, limit, json=json)
+        return
     started_s = time.perf_counter()
     players = play(file, venue)
     took_s = time.perf_counter() - started_s
@@ -162,3 +171,51 @@ def _lines(player: Player, limit: int) -> Iterator[str]:
         )
     if len(quotes) > limit:
         yield f"  … and {len(quotes) - limit:,} more markets (--limit)"
+
+
+# -- incidents -------------------------------------------------------------------------------------
+
+
+def _replay_incident(file: Path, limit: int, *, json: bool) -> None:
+    again = incident.Reenactment(incident.load(file))
+    again.run()
+    told = incident.report(again)
+    for line in [msgspec.json.encode(told).decode()] if json else _incident_lines(told, limit):
+        put(line)
+    if not told["reproduced"]:
+        raise typer.Exit(1)
+
+
+def _incident_lines(told: dict[str, Any], limit: int) -> Iterator[str]:
+    concerns = told["market"] or "the whole connection"
+    yield f"{told['kind']} on {told['connection']}, {_clock(told['at_ns'])}: {concerns}"
+    yield f"  {told['reason']}"
+    missing = "; some book has no start among them" if told["cut"] else ""
+    yield f"{told['frames']:,} frames{', from the first' if told['whole'] else ''}{missing}"
+    yield "decisions:"
+    for made in told["decisions"][-limit:] if limit else ():
+        yield f"  {_clock(made['at_ns'])} {made['what']:<10} {made['market']} {made['detail']}"
+    yield "this time:"
+    for made in told["came_out"]:
+        yield f"  frame {made['frame']:,}: {made['reason']}"
+    for book in told["books"]:
+        bid, ask = max(book["bids"], default=None), min(book["asks"], default=None)
+        yield (
+            f"  {book['market']}: {book['state']}, {len(book['bids'])} bids {_level(bid)},"
+            f" {len(book['asks'])} asks {_level(ask)}"
+        )
+    if told["reproduced"]:
+        yield "reproduced"
+    else:
+        yield f"differs: {'; '.join(told['differences'])}"
+
+
+def _clock(at_ns: int) -> str:
+    seconds, ns = divmod(at_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{ns // 1_000_000:03}"
+
+
+def _level(level: tuple[int, int] | None) -> str:
+    if level is None:
+        return "(none)"
+    return f"(best {level[0] / ONE_DOLLAR:g} x {amount(level[1] / ONE_CONTRACT)})"

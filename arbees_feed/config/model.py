@@ -128,6 +128,22 @@ class DemandSettings(_Section):
     max_markets: Annotated[int, Field(ge=0, le=100_000)] = 1_000
 
 
+class TrustSettings(_Section):
+    """How prices are checked against the venue's own answers, and how long connections live."""
+
+    probes_per_s: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)] = 20.0
+    audit_per_minute: Annotated[int, Field(ge=0, le=10_000)] = 50
+    max_connection_age_s: Literal["auto"] | Annotated[float, Field(ge=0, le=86_400)] = "auto"
+
+
+class IncidentSettings(_Section):
+    """Whether incidents leave files with what led to them, and how many."""
+
+    dir: Annotated[Path | None, BeforeValidator(nothing_if_empty)] = None
+    max_files: Annotated[int, Field(ge=1, le=10_000)] = 50
+    max_bytes: Annotated[int, Field(ge=65_536, le=8_388_608)] = 4_194_304
+
+
 class EnrichSettings(_Section):
     """How often titles and other facts about markets are looked up, and new markets found."""
 
@@ -152,6 +168,8 @@ class Settings(BaseSettings):
     publish: PublishSettings = PublishSettings()
     demand: DemandSettings = DemandSettings()
     enrich: EnrichSettings = EnrichSettings()
+    trust: TrustSettings = TrustSettings()
+    incidents: IncidentSettings = IncidentSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from arbees_feed.core.book import BookState, OrderBook
-from arbees_feed.core.events import MarketListed, NoBook, Refused, TopOfBook, Trade
+from arbees_feed.core.events import BookTold, MarketListed, NoBook, Refused, TopOfBook, Trade
 from arbees_feed.core.model import Lots, MarketId, Quote, Source, Status, Ticks
 
 Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
@@ -48,6 +48,12 @@ class Hooks(msgspec.Struct, frozen=True):
     on_notice: Callable[[str], None] = lambda _: None
     on_refused: Callable[[Refused, Link], None] = lambda _event, _link: None
     on_no_book: Callable[[NoBook], None] = lambda _: None
+    on_lost: Callable[[MarketId, str], None] = lambda _market, _reason: None
+    """A book went out of step, in the middle of a frame."""
+    on_decision: Callable[[MarketId, str, str], None] = lambda *_: None
+    """(market, what was decided, detail), for whoever wants to know later."""
+    on_told: "Callable[[Market, BookTold], bool]" = lambda _market, _told: False
+    """Hears the venue's answer to a probe; True: our book is wrong, and this one is to be taken."""
 
 
 class MarketsStats(msgspec.Struct):
@@ -63,6 +69,38 @@ class MarketsStats(msgspec.Struct):
     last_loss: str = ""
 
 
+class Watch:
+    """What is known of how alive a market's book is; kept by the prober."""
+
+    __slots__ = (
+        "asked_s",
+        "copied_s",
+        "heard_s",
+        "proved_s",
+        "seen",
+        "suspicion",
+        "unverified",
+        "usual_s",
+        "wrong_since_s",
+    )
+
+    def __init__(self, now_s: float) -> None:
+        self.seen = -1
+        """`Market.changes` when last looked at."""
+        self.heard_s = self.proved_s = now_s
+        """When a change was last seen; when the venue's own answer last agreed."""
+        self.usual_s = 10.0
+        """How long it usually is from one change to the next."""
+        self.asked_s = 0.0
+        self.copied_s = 0.0
+        """When the flight recorder last copied the book."""
+        self.wrong_since_s = 0.0
+        """Since when the venue's checksum does not come out; 0.0: it does."""
+        self.unverified = True
+        """Whether the book has changed since its checksum was last judged."""
+        self.suspicion = ""
+
+
 class Market:
     """What is known of one market, and what readers were last shown."""
 
@@ -70,6 +108,7 @@ class Market:
         "agrees",
         "book",
         "book_link",
+        "changes",
         "doubt",
         "floor_ns",
         "id",
@@ -77,12 +116,14 @@ class Market:
         "last_ts_ns",
         "outlet",
         "phase",
+        "priced",
         "quote",
         "shown",
         "ticker",
         "ticker_link",
         "ticker_source",
         "ts_ns",
+        "watch",
     )
 
     def __init__(self, market_id: MarketId, outlet: Outlet) -> None:
@@ -99,8 +140,13 @@ class Market:
         """Venue time of the newest state applied; 0: the venue gave none."""
         self.floor_ns = 0
         """Venue time that the book had reached when a snapshot without time replaced it."""
+        self.changes = 0
+        """Events applied to the book; whoever watches compares it with what it was."""
+        self.watch: Watch | None = None
         self.phase = "open"
         self.agrees = True
+        self.priced = False
+        """Whether the last live quote had a size on either side."""
         self.doubt = ""
         self.shown: Shown | None = None
         self.quote: Quote | None = None

@@ -14,6 +14,7 @@ from arbees_feed.core.book import BookState, OrderBook
 from arbees_feed.core.events import (
     BookLost,
     BookSnapshot,
+    BookTold,
     Event,
     LevelChanged,
     LevelSet,
@@ -29,9 +30,14 @@ from arbees_feed.core.events import (
 )
 from arbees_feed.core.model import MarketId, Source, Status
 from arbees_feed.feed.filter import EVERYTHING, MarketFilter
+from arbees_feed.feed.handover import Handovers
 from arbees_feed.feed.market import Hooks, Link, Market, MarketsConfig, MarketsStats, Outlet
 from arbees_feed.feed.showcase import Showcase
 
+MARKETS_AT_MOST = 1_000_000
+"""So many markets that nobody named, and no more: several times those of the largest venue."""
+AHEAD_NS = 60_000_000_000
+"""A venue's time that is further ahead of ours is an error, and makes nothing later look old."""
 TOMBSTONES = 50_000
 """Ended markets remembered, so that a late ticker does not bring one back to life."""
 
@@ -58,10 +64,13 @@ class MarketTable:
         """Markets that have ended since the owner last looked; it unsubscribes them."""
         self._new: list[MarketId] = []
         self.stats = MarketsStats()
-        self._showcase = Showcase(config.stale_grace_s, self.stats, monotonic)
+        self._showcase = Showcase(config.stale_grace_s, self.stats, monotonic, hooks)
         self._settle = self._showcase.settle
+        self.zeros = self._showcase.zeros
+        self.note = hooks.on_decision
         self._link: Link | None = None
         self._recv_ns = 0
+        self.handovers = Handovers(self._markets, self._settle)
         self._handlers = self._handlers_by_kind()
 
     def _handlers_by_kind(self) -> dict[type, Callable[[Any], Market | None]]:
@@ -72,6 +81,7 @@ class MarketTable:
             TopTold: self._top_told,
             TopOfBook: self._top_of_book,
             BookSnapshot: self._book_snapshot,
+            BookTold: self._book_told,
             Trade: self._trade,
             BookLost: self._book_lost,
             TickerLost: self._ticker_lost,
@@ -121,14 +131,16 @@ class MarketTable:
 
     def _level_changed(self, event: LevelChanged) -> Market | None:
         market = self._markets.get(event.market)
-        if market is None or (book := market.book) is None:
+        if market is None or (book := market.book) is None or market.book_link is not self._link:
+            self.handovers.take(event, self._link)
             return None
         touched = book.change(event.side, event.price, event.change)
         return self._after_level(market, book, event.ts_ns, touched=touched)
 
     def _level_set(self, event: LevelSet) -> Market | None:
         market = self._markets.get(event.market)
-        if market is None or (book := market.book) is None:
+        if market is None or (book := market.book) is None or market.book_link is not self._link:
+            self.handovers.take(event, self._link)
             return None
         touched = book.set(event.side, event.price, event.size)
         return self._after_level(market, book, event.ts_ns, touched=touched)
@@ -136,6 +148,7 @@ class MarketTable:
     def _after_level(
         self, market: Market, book: OrderBook, ts_ns: int, *, touched: bool
     ) -> Market | None:
+        market.changes += 1
         if book.state is BookState.LIVE:
             market.ts_ns = ts_ns
             if self._config.depth:
@@ -147,7 +160,10 @@ class MarketTable:
 
     def _top_told(self, event: TopTold) -> Market | None:
         market = self._markets.get(event.market)
-        if market is None or market.book is None or market.book.state is not BookState.LIVE:
+        if market is None or market.book is None or market.book_link is not self._link:
+            self.handovers.take(event, self._link)
+            return None
+        if market.book.state is not BookState.LIVE:
             return None
         bid, _, ask, _ = market.book.top()
         agrees = event.best_bid in (None, bid) and event.best_ask in (None, ask)
@@ -161,12 +177,24 @@ class MarketTable:
         if market.phase == "closed":
             return None
         book = market.book
+        if self.handovers.keeps(market, self._link):
+            self.handovers.take(event, self._link)
+            return None
         if book is None:
             book = market.book = OrderBook()
         book.load(event.bids, event.asks)
         market.book_link, market.agrees = self._link, True
-        market.floor_ns = max(market.floor_ns, market.ts_ns)
+        market.floor_ns = max(market.floor_ns, min(market.ts_ns, self._recv_ns + AHEAD_NS))
         return self._after_level(market, book, event.ts_ns, touched=True)
+
+    def _book_told(self, event: BookTold) -> Market | None:
+        """Let the answer to a probe be judged; an answer in step is also the cure."""
+        market = self._markets.get(event.market)
+        if market is None or market.book is None or market.book_link is not self._link:
+            return None
+        if not self._hooks.on_told(market, event) or not event.in_step:
+            return None
+        return self._book_snapshot(BookSnapshot(event.market, event.bids, event.asks, event.ts_ns))
 
     def _top_of_book(self, event: TopOfBook) -> Market | None:
         market = self._markets.get(event.market)
@@ -175,10 +203,13 @@ class MarketTable:
             market = self._found(event)
             if market is None:
                 return None
-        if event.last_price is not None and event.ts_ns >= market.last_ts_ns:
+        latest_ns = self._recv_ns + AHEAD_NS
+        if event.last_price is not None and (
+            event.ts_ns >= market.last_ts_ns or market.last_ts_ns > latest_ns
+        ):
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
         known = market.ticker
-        if known is not None and 0 < event.ts_ns < known.ts_ns:
+        if known is not None and 0 < event.ts_ns < known.ts_ns <= latest_ns:
             return None
         market.ticker, market.ticker_link = event, self._link
         market.ticker_source = Source.TICKER
@@ -186,27 +217,29 @@ class MarketTable:
 
     def _trade(self, event: Trade) -> Market | None:
         market = self._markets.get(event.market)
-        if market is None:
+        if market is None or not self.handovers.is_first(event, self._link):
             return None
         self.stats.trades += 1
         if self._config.trades:
             market.outlet.put_trade(event, self._recv_ns)
-        if event.ts_ns < market.last_ts_ns:
+        if event.ts_ns < market.last_ts_ns <= self._recv_ns + AHEAD_NS:
             return None
         market.last_price, market.last_ts_ns = event.price, event.ts_ns
         return market
 
     def _book_lost(self, event: BookLost) -> Market | None:
         market = self._markets.get(event.market)
-        if market is None or market.book is None:
+        if market is None or market.book is None or market.book_link is not self._link:
+            self.handovers.take(event, self._link)
             return None
-        market.book.lose(event.reason)
-        self._showcase.lost(market, event.reason, ask=False)
+        if market.book.state is BookState.LIVE:
+            market.book.lose(event.reason)
+            self._showcase.lost(market, event.reason, ask=False)
         return market
 
     def _ticker_lost(self, event: TickerLost) -> Market | None:
         market = self._markets.get(event.market)
-        if market is not None:
+        if market is not None and not self.handovers.is_new(self._link):
             market.ticker = None
             self.stats.last_loss = event.reason
         return market
@@ -273,6 +306,14 @@ class MarketTable:
                     self._settle(market, self._recv_ns)
             if market.phase == "open" and not market.has_source():
                 self._showcase.doubt(market, reason)
+
+    def disprove(self, market: Market, reason: str, now_ns: int) -> None:
+        """Stop believing a book that the venue's own answer has shown to be wrong."""
+        if market.book is not None and market.book.state is BookState.LIVE:
+            self.note(market.id, "disproved", reason)
+            market.book.lose(reason)
+            self._showcase.lost(market, reason, ask=True)
+            self._settle(market, now_ns)
 
     def check(self, now_s: float, now_ns: int) -> None:
         """Show as stale what has not mended in time; call several times a second."""
@@ -350,7 +391,8 @@ class MarketTable:
         """Make a market that nobody named, unless it has ended or the filter keeps it out."""
         if top.market in self._tombstones:
             return None
-        if not self._filter.passes(top.market, top.volume):
+        full = len(self._markets) >= MARKETS_AT_MOST
+        if full or not self._filter.passes(top.market, top.volume):
             self.stats.filtered += 1
             return None
         return self._market(top.market)

@@ -2,30 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
-from arbees_feed.core.events import Refused, TopOfBook
-from arbees_feed.core.model import MarketId, VenueState
+from arbees_feed.core.events import NoBook, Refused, TopOfBook
+from arbees_feed.core.model import Liveness, MarketId, VenueState
 from arbees_feed.core.sharding import assign
 from arbees_feed.core.venue import DecoderOptions, DecoderStats, VenueSpec
-from arbees_feed.errors import FeedError
+from arbees_feed.feed.flight import FlightRecorder
+from arbees_feed.feed.link import Dial, VenueLink
 from arbees_feed.feed.markets import MarketTable
-from arbees_feed.feed.session import Connection, Session
+from arbees_feed.feed.prober import OnIncident, ProbeHooks, ProbeOptions, Prober
+from arbees_feed.feed.sentinels import Sentinels
+from arbees_feed.feed.session import Session
 
 _log = structlog.get_logger("arbees_feed.feed")
 
 CHECK_S = 0.1
-BUSY_MARKETS = 20
 PROGRESS_S = 2.0
 SETTLE_S = 2.0
 """How long a fresh ticker channel may take to speak of a market before REST is asked."""
-
-Dial = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class Runnable(Protocol):
@@ -50,6 +49,24 @@ class Carriage(msgspec.Struct, frozen=True):
 
     options: DecoderOptions
     capacity: int
+    max_age_s: float = 0.0
+    """A connection is replaced, with an overlap, at this age; 0: never."""
+    probes: ProbeOptions = ProbeOptions()
+
+
+NewFlight = Callable[[str, DecoderOptions, Collection[MarketId], int], FlightRecorder | None]
+"""(connection, what it carries, its markets, how many connections there are) -> a recorder"""
+
+
+class FeedHooks(msgspec.Struct, frozen=True):
+    """Who hears of what happens to markets and connections; none may raise or wait."""
+
+    on_left: OnLeft = lambda _markets, _ended: None
+    on_unknown: Callable[[NoBook], None] = lambda _: None
+    on_incident: OnIncident = lambda *_: None
+    on_checked: Callable[[], None] = lambda: None
+    """Called ten times a second, between frames."""
+    new_flight: NewFlight = lambda *_: None
 
 
 class FeedStats(msgspec.Struct):
@@ -58,76 +75,6 @@ class FeedStats(msgspec.Struct):
     connects: int = 0
     losses: int = 0
     last_loss: str = ""
-
-
-class VenueLink:
-    """One connection's place: its markets stay while sockets and decoders come and go."""
-
-    def __init__(
-        self, feed: "VenueFeed", number: int, options: DecoderOptions, capacity: int
-    ) -> None:
-        self.name = f"{feed.spec.name}-{number}"
-        self.markets: dict[MarketId, None] = {}
-        self.session: Session | None = None
-        self.opened_s = 0.0
-        self._feed = feed
-        self.capacity = capacity
-        self._options = options
-        self.stats: DecoderStats | None = None
-
-    async def run(self) -> None:
-        """Hold one connection until it ends.
-
-        Raises:
-            FeedError: always; what ended it.
-        """
-        feed = self._feed
-        async with feed.dial() as connection:
-            decoder = feed.spec.new_decoder(self._options)
-            self.stats = decoder.stats
-            self.session = Session(
-                connection,
-                decoder,
-                feed.table,
-                silence_timeout_s=feed.spec.silence_timeout_s,
-                is_busy=self._is_busy,
-            )
-            self.opened_s = time.monotonic()
-            feed.connected()
-            reason = "stopped"
-            try:
-                await self.session.run(list(self.markets))
-            except FeedError as exc:
-                reason = str(exc)
-                raise
-            finally:
-                feed.lost(self, reason)
-                self.session = self.stats = None
-
-    def _is_busy(self) -> bool:
-        """Tell whether so many markets are on this connection that some would always move."""
-        carried = len(self._feed.table) if self._options.tickers else len(self.markets)
-        return carried >= BUSY_MARKETS
-
-    def full(self, refused: Iterable[MarketId]) -> None:
-        """The venue takes no more on this connection than it has without these."""
-        for market in refused:
-            self.markets.pop(market, None)
-        self.capacity = len(self.markets)
-
-    def add(self, markets: Sequence[MarketId]) -> None:
-        """Carry further markets from now on."""
-        self.markets.update(dict.fromkeys(markets))
-        if self.session is not None:
-            self.session.add(markets)
-
-    def remove(self, markets: Iterable[MarketId]) -> None:
-        """Carry these no more."""
-        leaving = [market for market in markets if market in self.markets]
-        for market in leaving:
-            del self.markets[market]
-        if self.session is not None and leaving:
-            self.session.remove(leaving)
 
 
 class VenueFeed:
@@ -141,12 +88,14 @@ class VenueFeed:
         dial: Dial,
         keep_running: KeepRunning,
         *,
-        on_left: OnLeft = lambda _markets, _ended: None,
+        hooks: FeedHooks = FeedHooks(),  # noqa: B008 - frozen
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.spec = spec
         self._capacity = carriage.capacity
-        self._on_left = on_left
+        self._max_age_s = carriage.max_age_s
+        self._hooks = hooks
+        self._on_left = hooks.on_left
         self._wanted: dict[str, set[MarketId]] = {}
         self.table = table
         self.dial = dial
@@ -162,6 +111,9 @@ class VenueFeed:
         self.books_live = 0
         """How many full books were in step when last counted."""
         self._progress_due_s = 0.0
+        self.sentinels = Sentinels(spec, table.zeros, self.decoded)
+        probe_hooks = ProbeHooks(self._suspect, hooks.on_unknown, hooks.on_incident)
+        self.prober = Prober(table, self._carried, carriage.probes, probe_hooks)
         # The lead carries what is there once for the whole venue, even without any market.
         if options.tickers or options.lifecycle:
             self._new_link()
@@ -238,7 +190,11 @@ class VenueFeed:
         while True:
             await self._sleep(CHECK_S)
             now_s = time.monotonic()
-            table.check(now_s, time.time_ns())
+            now_ns = time.time_ns()
+            table.check(now_s, now_ns)
+            self.prober.step(now_s, now_ns)
+            self.sentinels.tick(now_s)
+            self._hooks.on_checked()
             self._remove_ended()
             if now_s >= self._progress_due_s:
                 self._progress_due_s = now_s + PROGRESS_S
@@ -279,16 +235,63 @@ class VenueFeed:
         """A connection is open."""
         self.stats.connects += 1
 
-    def lost(self, link: VenueLink, reason: str) -> None:
+    def lost(self, link: VenueLink, session: Session, reason: str) -> None:
         """A connection has ended: nothing that came over it is believed any more."""
         self.stats.losses += 1
         self.stats.last_loss = self.reason = f"{link.name}: {reason}"
-        if link.stats is not None:
-            self._past.add(link.stats)
-        if link.session is not None:
-            self.table.lose(link.session, reason)
+        self._hooks.on_incident("disconnect", session, MarketId(""), reason)
+        self.table.lose(session, reason)
         # Now, lest the next connection asks for markets whose end closed this one.
         self._remove_ended()
+
+    def closed(self, stats: DecoderStats) -> None:
+        """A connection is no more; this is what it counted."""
+        self._past.add(stats)
+
+    # -- how alive connections are -----------------------------------------------------------------
+
+    def new_flight(self, link: VenueLink, options: DecoderOptions) -> FlightRecorder | None:
+        """Return a recorder for a new connection, or None if nothing is kept."""
+        return self._hooks.new_flight(link.name, options, link.markets.keys(), len(self.links))
+
+    def silent(self, link: VenueLink, session: Session) -> None:
+        """A connection is silent for unusually long: is it quiet, or frozen?"""
+        self.prober.ask_canaries(session, link.markets)
+
+    def watched(self, link: VenueLink, session: Session, now_s: float) -> None:
+        """Replace a connection that is old, or on which data grows old."""
+        if session.age.is_too_old:
+            link.relieve(f"data is {session.age.grown_ms / 1000:.1f} s older than it was at best")
+        elif self._max_age_s and now_s - link.opened_s > self._max_age_s:
+            link.relieve("age", planned=True)
+
+    def _suspect(self, session: Session, reason: str) -> None:
+        for link in self.links:
+            if link.session is session:
+                link.relieve(reason)
+
+    def _carried(self) -> list[tuple[Session, list[MarketId]]]:
+        return [
+            (link.session, list(link.markets)) for link in self.links if link.session is not None
+        ]
+
+    def liveness(self) -> dict[Liveness, int]:
+        """Count the open connections by what is known of their data."""
+        counts: dict[Liveness, int] = {}
+        for session, _ in self._carried():
+            state = session.liveness()
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    @property
+    def grown_ms(self) -> float:
+        """How much older than at its best data is on the worst connection."""
+        return max((session.age.grown_ms for session, _ in self._carried()), default=0.0)
+
+    @property
+    def reliefs(self) -> int:
+        """How often a connection took over from another without a hole."""
+        return sum(link.reliefs for link in self.links)
 
     # -- after a reconnect ------------------------------------------------------------------------
 
@@ -313,21 +316,23 @@ class VenueFeed:
 
     def state(self) -> tuple[VenueState, str]:
         """Return the venue's state as readers should take it, and why."""
+        wrong = self.sentinels
         if self.table.live and self.open_links:
             down = len(self.links) - self.open_links
-            return VenueState.LIVE, f"{down} of {len(self.links)} connections down" if down else ""
-        if self.open_links:
-            return VenueState.CONNECTING if not len(self.table) else VenueState.STALE, (
-                "connected, no live price yet" if not len(self.table) else "no live price"
-            )
+            said = [f"{down} of {len(self.links)} connections down"] if down else []
+            state = VenueState.STALE if wrong.prices_fail else VenueState.LIVE
+            return state, "; ".join([wrong.reason, *said] if wrong.reason else said)
         state = VenueState.STALE if len(self.table) else VenueState.CONNECTING
-        return state, self.reason
+        if not self.open_links:
+            return state, self.reason
+        told = "no live price" if len(self.table) else "connected, no live price yet"
+        return state, wrong.reason or told
 
     def decoded(self) -> DecoderStats:
         """Return the sum of what all decoders counted, past and present."""
         total = DecoderStats()
         total.add(self._past)
         for link in self.links:
-            if link.stats is not None:
-                total.add(link.stats)
+            for session in link.sessions():
+                total.add(session.stats)
         return total

@@ -9,15 +9,22 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from arbees_feed.core.events import Event
-from arbees_feed.core.model import MarketId
-from arbees_feed.core.venue import Decoder
+from arbees_feed.core.book import OrderBook
+from arbees_feed.core.drift import OPENING
+from arbees_feed.core.events import Event, LevelChanged, LevelSet, TopOfBook, TopTold
+from arbees_feed.core.model import Liveness, MarketId
+from arbees_feed.core.venue import Decoder, DecoderStats
 from arbees_feed.errors import ConnectionLost, FeedError
+from arbees_feed.feed.age import MessageAge
+from arbees_feed.feed.flight import TICK, FlightRecorder
 from arbees_feed.feed.markets import MarketTable
+from arbees_feed.feed.pulse import Pulse
 
 TICK_S = 0.25
-DATA_TIMEOUT_S = 60.0
-"""A busy connection without data for so long is made anew; a pong proves the socket only."""
+_SAMPLED = 0xFF
+"""One frame in so many is looked at in full, whatever it says."""
+_TIMED = (LevelChanged, LevelSet, TopTold, TopOfBook)
+"""Events whose time is that of a change; a snapshot's may be hours old."""
 
 
 class Connection(Protocol):
@@ -37,6 +44,36 @@ class Connection(Protocol):
         """The reason of the venue's close frame."""
 
 
+class Watcher(Protocol):
+    """Who looks into a silence."""
+
+    def is_busy(self) -> bool:
+        """Tell whether so much is on this connection that something would always move."""
+
+    def ask(self, session: "Session") -> None:
+        """Ask the venue whether it is quiet."""
+
+    def tick(self, session: "Session", now_s: float) -> None:
+        """Look at the connection, a few times a second."""
+
+    def sample(self, frame: bytes, *, opening: bool) -> None:
+        """Look at a frame in full; *opening*: it is among the first of a connection."""
+
+
+class _Nobody:
+    def is_busy(self) -> bool:
+        return False
+
+    def ask(self, session: "Session") -> None:
+        del session
+
+    def tick(self, session: "Session", now_s: float) -> None:
+        del session, now_s
+
+    def sample(self, frame: bytes, *, opening: bool) -> None:
+        del frame, opening
+
+
 class Session:
     """Drives one decoder over one connection, into the table of markets."""
 
@@ -47,7 +84,7 @@ class Session:
         table: MarketTable,
         *,
         silence_timeout_s: float,
-        is_busy: Callable[[], bool] = lambda: False,
+        watcher: Watcher = _Nobody(),  # noqa: B008 - keeps nothing
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,12 +92,23 @@ class Session:
         self._decoder = decoder
         self._table = table
         self._silence_timeout_s = silence_timeout_s
-        self._is_busy = is_busy
-        self._last_data_s = monotonic()
-        self._events_seen = 0
-        self._events = 0
+        self._watcher = watcher
+        self.flight: FlightRecorder | None = None
+        """Keeps what comes, if the owner has set it before the start."""
         self._sleep = sleep
         self._monotonic = monotonic
+        self.pulse = Pulse(monotonic())
+        self.age = MessageAge()
+        self.answers = 0
+        """Answers to questions of ours among the frames; they are no sign of traffic."""
+        self._data = self._data_seen = 0
+        self._newest: Sequence[Event] = ()
+        self._failure = ""
+
+    @property
+    def stats(self) -> DecoderStats:
+        """What the decoder counted."""
+        return self._decoder.stats
 
     async def run(self, markets: Sequence[MarketId]) -> None:
         """Subscribe and work until the connection ends.
@@ -76,18 +124,26 @@ class Session:
                 await self._receive()
         except* FeedError as failed:
             self._apply(self._decoder.ended(self._connection.close_reason))
-            raise _first(failed) from None
+            raise first(failed) from None
 
     async def _receive(self) -> None:
         connection, decoder = self._connection, self._decoder
         receive, decode = connection.receive, decoder.receive
         apply, outbox = self._table.apply, decoder.outbox
+        keep = self.flight.ring.append if self.flight is not None else None
         await self._flush()
+        count = 0
         while True:
             frame = await receive()
+            count += 1
+            if keep is not None:
+                keep((connection.received_ns, frame))
+            if count <= OPENING or not count & _SAMPLED:
+                self._watcher.sample(frame, opening=count <= OPENING)
             events = decode(frame)
             if events:
-                self._events += 1
+                self._data += 1
+                self._newest = events
                 apply(events, self, connection.received_ns)
             if outbox:
                 await self._flush()
@@ -100,16 +156,53 @@ class Session:
             silent_s = now_s - self._connection.last_life_s
             if silent_s > self._silence_timeout_s:
                 raise ConnectionLost(f"no frame of any kind in {silent_s:.0f} s")
-            self._check_data(now_s)
-            self._apply(self._decoder.tick(now_s))
+            self._feel_pulse(now_s)
+            self._watcher.tick(self, now_s)
+            if self._failure:
+                raise ConnectionLost(self._failure)
+            self._tick(now_s)
             await self._flush()
 
-    def _check_data(self, now_s: float) -> None:
-        """End a busy connection that lives (pings, PONG) and brings nothing: it may be frozen."""
-        if self._events != self._events_seen or not self._is_busy():
-            self._events_seen, self._last_data_s = self._events, now_s
-        elif now_s - self._last_data_s > DATA_TIMEOUT_S:
-            raise ConnectionLost(f"alive, but no data in {now_s - self._last_data_s:.0f} s")
+    def _tick(self, now_s: float) -> None:
+        if self.flight is not None:
+            self.flight.ring.append((time.time_ns(), TICK))
+            self.flight.ring.trim()
+        self._apply(self._decoder.tick(now_s))
+
+    def _feel_pulse(self, now_s: float) -> None:
+        """Look into a silence: pings and PONG prove the socket, and nothing of the data."""
+        pulse, data = self.pulse, self._data - self.answers
+        if data != self._data_seen:
+            self._data_seen = data
+            pulse.data(now_s)
+            self._sample_age(now_s)
+        elif pulse.should_ask(now_s):
+            self._watcher.ask(self)
+        if pulse.is_unproven(now_s) and self._watcher.is_busy():
+            raise ConnectionLost(f"alive, but no data in {now_s - pulse.proved_s:.0f} s")
+
+    def _sample_age(self, now_s: float) -> None:
+        event = self._newest[-1] if self._newest else None
+        if isinstance(event, _TIMED) and event.ts_ns:
+            self.age.add((self._connection.received_ns - event.ts_ns) / 1e6, now_s)
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether any data has come."""
+        return self._data > 0
+
+    def liveness(self) -> Liveness:
+        """Return live, quiet or suspect."""
+        return self.pulse.state(self._monotonic())
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the connection is about to be ended."""
+        return bool(self._failure)
+
+    def fail(self, reason: str) -> None:
+        """End the connection at the next tick: it has been shown to be of no use."""
+        self._failure = self._failure or reason
 
     def _apply(self, events: Sequence[Event]) -> None:
         if events:
@@ -134,9 +227,18 @@ class Session:
         """Unsubscribe markets, within a tick."""
         self._decoder.remove(markets)
 
+    def probe(self, markets: Sequence[MarketId]) -> bool:
+        """Ask the venue for its books, to compare, within a tick; False: ask over REST."""
+        return self._decoder.probe(markets)
 
-def _first(group: BaseExceptionGroup[FeedError]) -> FeedError:
-    first = group.exceptions[0]
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
+    def verify(self, market: MarketId, book: OrderBook) -> bool | None:
+        """Judge a book by the venue's own checksum, if it has one."""
+        return self._decoder.verify(market, book)
+
+
+def first(group: BaseExceptionGroup[FeedError]) -> FeedError:
+    """Return the first error of a group of groups."""
+    error = group.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

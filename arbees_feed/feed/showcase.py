@@ -7,8 +7,9 @@ in doubt, and a doubt that lasts too long is told to readers.
 from collections.abc import Callable, Iterable
 
 from arbees_feed.core.book import BookState
-from arbees_feed.core.model import ONE_DOLLAR, MarketId, Quote, Source, Status
-from arbees_feed.feed.market import Market, MarketsStats, Shown
+from arbees_feed.core.drift import ZeroWatch
+from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Quote, Source, Status
+from arbees_feed.feed.market import Hooks, Market, MarketsStats, Shown
 
 AGAIN_S = 10.0
 """How long a fresh book that is no better than the last may take before another is asked for."""
@@ -17,11 +18,15 @@ AGAIN_S = 10.0
 class Showcase:
     """Turns the state of markets into quotes; owns the doubts."""
 
-    def __init__(self, grace_s: float, stats: MarketsStats, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, grace_s: float, stats: MarketsStats, monotonic: Callable[[], float], hooks: Hooks
+    ) -> None:
+        self._on_lost, self._note = hooks.on_lost, hooks.on_decision
         self._grace_s = grace_s
         self._stats = stats
         self._monotonic = monotonic
         self._doubts: dict[MarketId, tuple[Market, float]] = {}
+        self.zeros = ZeroWatch()
         self.live = 0
         """How many markets are shown as live now."""
 
@@ -47,14 +52,30 @@ class Showcase:
             # Venues pass through such states within one change: wait for the rest of it.
             self.doubt(market, "crossed")
             return
-        if market.doubt:
-            self._trust(market)
         shown = (bid, bid_size, ask, ask_size, market.last_price, Status.LIVE)
-        if shown != market.shown:
-            self._show(market, shown, source, recv_ns)
+        is_shown = shown == market.shown or self._show_live(market, shown, source, recv_ns)
+        if is_shown and market.doubt:
+            self._trust(market)
+
+    def _show_live(self, market: Market, shown: Shown, source: Source, recv_ns: int) -> bool:
+        """Show a new state, unless the prices of a whole venue are vanishing."""
+        size = shown[1] + shown[3]
+        if market.priced and self._is_zero(market, size):
+            self.doubt(market, "prices of many markets have become zero at once")
+            return False
+        market.priced = size > 0
+        self._show(market, shown, source, recv_ns)
+        return True
+
+    def _is_zero(self, market: Market, size: Lots) -> bool:
+        """Tell whether a market has lost its quote along with many others."""
+        self.zeros.add(market.id, not size)
+        return not size and self.zeros.suspicious
 
     def _show(self, market: Market, shown: Shown, source: Source, recv_ns: int) -> None:
-        self.live += (shown[5] is Status.LIVE) - market.is_shown_live
+        if market.shown is None or market.shown[5] is not shown[5]:
+            self.live += (shown[5] is Status.LIVE) - market.is_shown_live
+            self._note(market.id, shown[5].value, market.doubt)
         market.shown = shown
         self._stats.quotes += 1
         bid, bid_size, ask, ask_size, last, status = shown
@@ -82,7 +103,10 @@ class Showcase:
         """Count a lost book; *ask* for another where the decoder has not yet."""
         self._stats.books_lost += 1
         self._stats.last_loss = f"{market.id}: {reason}"
+        self._note(market.id, "lost", reason)
+        self._on_lost(market.id, reason)
         if ask and market.book_link is not None:
+            self._note(market.id, "resync", reason)
             market.book_link.resync(market.id, reason)
 
     def doubt(self, market: Market, reason: str) -> None:
@@ -90,6 +114,7 @@ class Showcase:
         book = market.book
         if not market.doubt:
             self._stats.held += 1
+            self._note(market.id, "doubt", reason)
             self._doubts[market.id] = (market, self._monotonic() + self._grace_s)
         elif book is not None and book.state is BookState.LIVE:
             # Given up, and the new book is no better: it gets its time, then another is asked for.

@@ -75,3 +75,24 @@ def test_a_title_that_says_little_gets_its_event() -> None:
     meta = {"title": "Will Avery Brooks win?", "event_title": "Governor of California"}
     assert title_of("X", meta, 60) == "Governor of California: Will Avery Brooks win?"
     assert title_of("X", meta, 30) == "Will Avery Brooks win?"
+
+
+HOSTILE = "\x1b[2J\x1b]52;c;cm0=\x07Rain\u202e?\r\n"
+
+
+@pytest.mark.parametrize("width", [10, 40, 200])
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"title": HOSTILE},
+        {"event_title": HOSTILE, "outcome_yes": HOSTILE},
+        {"title": HOSTILE * 100_000, "event_title": HOSTILE},
+        {},
+    ],
+)
+def test_no_title_acts_on_the_terminal(meta: dict[str, str], width: int) -> None:
+    title = title_of(HOSTILE, meta, width)
+    assert title
+    assert title.isprintable()
+    assert len(title) <= width
+    assert shortened(HOSTILE, width).isprintable()

@@ -90,8 +90,9 @@ def test_make_targets_in_documents_exist() -> None:
 
 def test_operations_lists_every_event_of_the_log() -> None:
     source = "".join(path.read_text() for path in sorted((ROOT / "arbees_feed").rglob("*.py")))
-    calls = r"\b_?(?:log|warnings)\.(debug|info|warning|error)\(\s*\"([^\"]+)\""
-    logged = {(event, level) for level, event in re.findall(calls, source)}
+    calls = r"\b(?:_?(?:log|warnings|warner)\.|_)(debug|info|warn(?:ing)?|error)\(\s*\"([^\"]+)\""
+    levels = {"warn": "warning"}
+    logged = {(event, levels.get(level, level)) for level, event in re.findall(calls, source)}
     text = (ROOT / "docs" / "operations.md").read_text()
     shown = set(re.findall(r"^\| `([^`]+)` \| (info|warning|error) \|", text, re.MULTILINE))
     assert shown == logged

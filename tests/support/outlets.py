@@ -66,11 +66,12 @@ def table_over(
     clock: FakeClock,
     config: MarketsConfig | None = None,
     on_notice: Callable[[str], None] = lambda _: None,
+    hooks: Hooks | None = None,
 ) -> MarketTable:
     """Return a table of markets that writes to *outlets*."""
     return MarketTable(
         outlets.__getitem__,
         config or MarketsConfig(),
         monotonic=clock,
-        hooks=Hooks(on_notice=on_notice),
+        hooks=hooks or Hooks(on_notice=on_notice),
     )
