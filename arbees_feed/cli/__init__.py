@@ -26,6 +26,7 @@ _MODULES = {
     "check": "check",
     "watch": "watch",
     "markets": "markets",
+    "explain": "explain",
     "sim": "sim",
     "record": "tape",
     "replay": "tape",

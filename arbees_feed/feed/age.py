@@ -44,7 +44,7 @@ class MessageAge:
         best = least if self.best_ms is None else min(least, self.best_ms + _FORGET_MS)
         self.best_ms = best
         lately = least if self._before_ms is None else min(least, self._before_ms)
-        self.grown_ms = lately - best
+        self.grown_ms = max(0.0, lately - best)
 
     @property
     def has_grown(self) -> bool:

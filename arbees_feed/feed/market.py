@@ -87,7 +87,7 @@ class Watch:
     def __init__(self, now_s: float) -> None:
         self.seen = -1
         """`Market.changes` when last looked at."""
-        self.heard_s = self.proved_s = now_s
+        self.heard_s, self.proved_s = now_s, 0.0
         """When a change was last seen; when the venue's own answer last agreed."""
         self.usual_s = 10.0
         """How long it usually is from one change to the next."""

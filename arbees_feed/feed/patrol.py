@@ -74,8 +74,9 @@ class Patrol:
         """Learn how often a market moves, and ask when it is silent for unusually long."""
         watch = watch_of(market, now_s)
         if market.changes != watch.seen:
+            if watch.seen >= 0:
+                watch.usual_s += _LEARN * (now_s - watch.heard_s - watch.usual_s)
             watch.seen = market.changes
-            watch.usual_s += _LEARN * (now_s - watch.heard_s - watch.usual_s)
             watch.heard_s, watch.suspicion = now_s, ""
             watch.unverified = True
             return True

@@ -149,6 +149,10 @@ class VenueFeed:
         unwatched = [market for market in leaving if not self.table.release(market, now_ns)]
         self._leave(unwatched, ended=False)
 
+    def wanted_by(self, market: MarketId) -> list[str]:
+        """Return who wants the full book of a market."""
+        return sorted(by for by, wanted in self._wanted.items() if market in wanted)
+
     def refused(self, event: Refused, session: object) -> None:
         """A connection carries no more: its rest goes to others, and it takes no new ones."""
         for link in self.links:

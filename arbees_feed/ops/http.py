@@ -1,13 +1,15 @@
-"""The HTTP endpoint: /livez, /readyz, /metrics, and a status page at /.
+"""The HTTP endpoint: /livez, /readyz, /metrics, /explain/<market>, and a status page at /.
 
 It only reads. Nothing it says holds a secret, but it says which markets are followed, so it
-listens on loopback unless told otherwise.
+listens on loopback unless told otherwise. On loopback a page of a browser may still reach it, by
+a name of its own that leads here (DNS rebinding): who asks for another host is sent away.
 """
 
+import ipaddress
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -16,10 +18,12 @@ from aiohttp import web
 
 from arbees_feed import __version__
 from arbees_feed.config import redact_text
+from arbees_feed.core.text import is_name
 from arbees_feed.errors import SettingsError
 from arbees_feed.ops.metrics import Metrics
 
 _GOODBYE_S = 1.0  # for answers under way when the server closes
+_MISDIRECTED = 421
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -40,6 +44,20 @@ class Health(Protocol):
         """Return who is missing: venues without live data, and Redis if it does not answer."""
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What is known of a market, fit for JSON; of an unknown one at least `error`, a sentence."""
+
+    found: bool
+    page: Mapping[str, object]
+
+
+class Explains(Protocol):
+    """Knows why prices are what they are."""
+
+    def explain(self, market: str) -> Told:
+        """Return what is known of a market; its id has been looked at for form and length."""
+
+
 @asynccontextmanager
 async def serve(
     host: str,
@@ -47,16 +65,20 @@ async def serve(
     *,
     health: Health,
     metrics: Metrics,
+    explains: Explains | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[str]:
     """Serve while the block runs; yield the base URL (port 0 takes any free port).
 
+    Without *explains* there is no /explain.
+
     Raises:
         SettingsError: *host* and *port* can't be listened on.
     """
-    runner = web.AppRunner(
-        _application(health, metrics, monotonic), access_log=None, shutdown_timeout=_GOODBYE_S
-    )
+    app = _application(health, metrics, explains, monotonic)
+    if _is_loopback(host):
+        app.middlewares.append(_only_asked_by_our_names)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -89,10 +111,44 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+# -- who may ask ---------------------------------------------------------------------------------
+
+
+@web.middleware
+async def _only_asked_by_our_names(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) == 1 and _is_loopback(_without_port(hosts[0])):
+        return await handler(request)
+    text = "ask for localhost, 127.0.0.1 or [::1]\n"
+    return web.Response(status=_MISDIRECTED, text=text)
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    whole = not colon or host.endswith("]") or not port.isdecimal()
+    return (host if whole else name).removeprefix("[").removesuffix("]")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# -- pages ---------------------------------------------------------------------------------------
+
+
 def _application(
-    health: Health, metrics: Metrics, monotonic: Callable[[], float]
+    health: Health,
+    metrics: Metrics,
+    explains: Explains | None,
+    monotonic: Callable[[], float],
 ) -> web.Application:
     started_s = monotonic()
+    pages = ["/livez", "/readyz", "/metrics"]
 
     async def livez(_request: web.Request) -> web.Response:
         # That this runs at all shows that the loop turns.
@@ -111,7 +167,7 @@ def _application(
             "name": "arbees-feed",
             "version": __version__,
             "uptime_s": round(monotonic() - started_s, 1),
-            "pages": ["/livez", "/readyz", "/metrics"],
+            "pages": pages,
         }
         return _json(about | _told(health.readiness()))
 
@@ -120,7 +176,22 @@ def _application(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", prometheus)
     app.router.add_get("/", status)
+    if explains is not None:
+        pages.append("/explain/<market>")
+        app.router.add_get("/explain/{market}", _explaining(explains))
     return app
+
+
+def _explaining(explains: Explains) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def explain(request: web.Request) -> web.Response:
+        market = request.match_info["market"]
+        if not is_name(market):
+            # What was asked for is not repeated: it may be anything.
+            return _json({"error": "this is no market id"}, status=404)
+        told = explains.explain(market)
+        return _json(told.page, status=200 if told.found else 404)
+
+    return explain
 
 
 def _told(readiness: Readiness) -> dict[str, object]:

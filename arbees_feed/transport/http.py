@@ -1,7 +1,9 @@
 """REST requests over aiohttp: deadlines, rate limits, and errors that name decisions.
 
 Who may ask now is decided by the gate (rest_gate.py). Nothing is tried twice here: the supervisor
-has the only retry loop, and gets the server's own waiting time in the error.
+has the only retry loop, and gets the server's own waiting time in the error. Certificates are
+always verified, redirects never followed, and a body is given up as soon as it is unpacked beyond
+its limit.
 """
 
 import asyncio
@@ -11,15 +13,19 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 import msgspec
+import structlog
 from yarl import URL
 
 from arbees_feed import __version__
 from arbees_feed.core.breaker import BreakerOptions
+from arbees_feed.core.clock import LIMIT_S, ClockOffset, date_of
 from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.retryafter import parse_retry_after
 from arbees_feed.core.venue import Request
 from arbees_feed.errors import AuthenticationRejected, RequestFailed
 from arbees_feed.transport.rest_gate import Gate, GateOptions, GateStats
+
+_log = structlog.get_logger("arbees_feed.rest")
 
 # The venues write texts in the language of the caller; titles must not depend on where we run.
 _HEADERS = {
@@ -60,6 +66,8 @@ class HttpStats:
         self.bytes_received = 0
         self.gate = gate
         """Waiting, rests and breakers."""
+        self.clock = ClockOffset()
+        """The servers' clock against ours, by the dates of their answers."""
 
     @property
     def waited_s(self) -> float:
@@ -95,6 +103,7 @@ class HttpFetcher:
         self._options = options
         self._sign = sign
         self._now = now
+        self._clock_is_off = False
 
     def set_rates(self, rates: Rates) -> None:
         """Use other rates from now on: the venue has told ours."""
@@ -138,10 +147,12 @@ class HttpFetcher:
     async def _exchange(
         self, request: Request, url: URL, headers: Mapping[str, str]
     ) -> bytes | None:
+        sent_s = self._now()
         # A redirect would take a signature elsewhere and pass the rate limit by: it is a failure.
         async with self._session.request(
             request.method, url, data=request.body, headers=headers, allow_redirects=False
         ) as response:
+            self._read_clock(response, url, sent_s)
             body = await self._read(request, url, response)
             self.stats.calls[url.authority, f"{response.status // 100}xx"] += 1
             if response.status == _NOT_FOUND:
@@ -149,6 +160,22 @@ class HttpFetcher:
             if response.status not in _OK:
                 raise self._refusal(request, url, response, body)
             return body
+
+    def _read_clock(self, response: aiohttp.ClientResponse, url: URL, sent_s: float) -> None:
+        """Learn how far the clocks are apart, and say it once if that is too far."""
+        clock, date_s = self.stats.clock, date_of(response.headers)
+        if date_s is None:
+            return
+        clock.add(date_s, sent_s, self._now())
+        is_off = clock.excess_s() > LIMIT_S
+        if is_off and not self._clock_is_off:
+            _log.warning(
+                "clocks differ",
+                host=url.authority,
+                offset_s=round(clock.offset_s or 0.0, 2),
+                uncertainty_s=round(clock.uncertainty_s or 0.0, 2),
+            )
+        self._clock_is_off = is_off
 
     async def _read(self, request: Request, url: URL, response: aiohttp.ClientResponse) -> bytes:
         limit = self._options.body_limit_bytes

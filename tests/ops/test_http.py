@@ -8,11 +8,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from arbees_feed import __version__
 from arbees_feed.errors import SettingsError
 from arbees_feed.ops import probe
-from arbees_feed.ops.http import Readiness, serve
+from arbees_feed.ops.http import Readiness, Told, serve
 from arbees_feed.ops.metrics import Metrics, Sample
 
 ROOT = Path(__file__).parent.parent.parent
@@ -93,6 +94,117 @@ async def test_the_status_page_says_what_this_is(
         page = await answer.json()
     assert (page["name"], page["version"]) == ("arbees-feed", __version__)
     assert (page["ready"], page["missing"]) == (False, health.missing)
+
+
+class Explainer:
+    """Knows one market, and remembers whom it was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def explain(self, market: str) -> Told:
+        self.asked.append(market)
+        if market == "KX-1":
+            return Told(found=True, page={"market": market, "state": "live"})
+        return Told(found=False, page={"error": f"{market} is not known"})
+
+
+async def test_a_market_is_explained(health: Fake, client: aiohttp.ClientSession) -> None:
+    explainer = Explainer()
+    async with serve(
+        "127.0.0.1", 0, health=health, metrics=Metrics([]), explains=explainer
+    ) as base:
+        async with client.get(f"{base}/explain/KX-1") as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert await answer.json() == {"market": "KX-1", "state": "live"}
+        async with client.get(f"{base}/explain/KX-2") as answer:
+            assert (answer.status, await answer.json()) == (404, {"error": "KX-2 is not known"})
+        async with client.get(base) as answer:
+            assert "/explain/<market>" in (await answer.json())["pages"]
+
+
+@pytest.mark.parametrize(
+    "market", ["a%0Ab", "%1b[2J", "x" * 129, "a%2Fb", "..%2f..", "a:b", "%c3%a9"]
+)
+async def test_what_is_no_market_id_is_not_looked_for(
+    market: str, health: Fake, client: aiohttp.ClientSession
+) -> None:
+    explainer = Explainer()
+    async with serve(
+        "127.0.0.1", 0, health=health, metrics=Metrics([]), explains=explainer
+    ) as base:
+        url = URL(f"{base}/explain/{market}", encoded=True)
+        async with client.get(url) as answer:
+            assert answer.status == 404
+            assert await answer.json() == {"error": "this is no market id"}
+    assert explainer.asked == []
+
+
+async def test_nothing_is_explained_where_nobody_can(
+    url: str, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(f"{url}/explain/KX-1") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:1", "LOCALHOST:9464", "127.0.0.1", "127.0.0.1:80", "[::1]:80"]
+)
+async def test_on_loopback_our_own_names_are_answered(
+    host: str, url: str, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(f"{url}/livez", headers={"Host": host}) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:9464",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:80",
+        "192.0.2.1",
+        "[2001:db8::1]:80",
+        "localhost:80:80",
+        "",
+    ],
+)
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/explain/KX-1", "/nothing", "/"])
+async def test_on_loopback_other_names_are_sent_away(
+    host: str, path: str, url: str, client: aiohttp.ClientSession
+) -> None:
+    """A page of a browser whose name was made to lead here (DNS rebinding) reads nothing."""
+    async with client.get(f"{url}{path}", headers={"Host": host}) as answer:
+        assert answer.status == 421
+        assert "localhost" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", b"400"),
+        (b"GET /livez HTTP/1.0\r\n\r\n", b"421"),
+    ],
+)
+async def test_two_names_or_none_are_sent_away(
+    request_head: bytes, status: bytes, url: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(request_head)
+    assert (await reader.readline()).split()[1] == status
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_where_everybody_may_ask_any_name_will_do(
+    health: Fake, client: aiohttp.ClientSession
+) -> None:
+    async with serve("0.0.0.0", 0, health=health, metrics=Metrics([])) as base:  # noqa: S104
+        local = base.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        async with client.get(f"{local}/livez", headers={"Host": "feed.internal"}) as answer:
+            assert answer.status == 200
 
 
 async def test_nothing_can_be_written(url: str, client: aiohttp.ClientSession) -> None:

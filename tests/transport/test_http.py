@@ -1,6 +1,8 @@
 """HttpFetcher against a real aiohttp server on loopback."""
 
 import asyncio
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -226,6 +228,31 @@ async def test_a_compressed_body_is_measured_unpacked() -> None:
             await peer.fetcher(HttpOptions(body_limit_bytes=50_000)).fetch(
                 Request(f"{peer.base}/x")
             )
+
+
+async def test_a_body_that_unpacks_to_far_more_is_given_up_at_the_limit() -> None:
+    """Two kinds of packing, a thousand to one; what is held meanwhile stays near the limit."""
+    limit = 4 << 20
+    for coding in ("gzip", "deflate"):
+        packed = bomb(wbits=31 if coding == "gzip" else 15)
+        assert len(packed) < limit
+        async with serving(answering(body=packed, Content_Encoding=coding)) as peer:
+            fetcher = peer.fetcher(HttpOptions(body_limit_bytes=limit))
+            tracemalloc.start()
+            try:
+                with pytest.raises(RequestFailed, match="over 4194304 bytes"):
+                    await fetcher.fetch(Request(f"{peer.base}/x"))
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+        assert peak < 8 * limit
+
+
+def bomb(*, wbits: int) -> bytes:
+    """Return 256 MiB of nothing, packed."""
+    packer = zlib.compressobj(9, wbits=wbits)
+    zeros = bytes(1 << 20)
+    return b"".join([*(packer.compress(zeros) for _ in range(256)), packer.flush()])
 
 
 async def test_signed_requests_are_signed_without_their_query() -> None:
