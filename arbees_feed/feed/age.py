@@ -23,6 +23,8 @@ class MessageAge:
         self.newest_ms: float | None = None
         """The least age in the last whole window."""
         self.best_ms: float | None = None
+        self.alarmed = False
+        """Whether somebody was told that it has grown."""
         self.grown_ms = 0.0
         """How much older than at its best data is now, by two windows at least."""
         self._least: float | None = None

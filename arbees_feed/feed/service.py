@@ -264,8 +264,17 @@ class VenueFeed:
 
     def watched(self, link: VenueLink, session: Session, now_s: float) -> None:
         """Replace a connection that is old, or on which data grows old."""
-        if session.age.is_too_old:
-            link.relieve(f"data is {session.age.grown_ms / 1000:.1f} s older than it was at best")
+        age = session.age
+        if age.has_grown is not age.alarmed:
+            age.alarmed = age.has_grown
+            if age.alarmed:
+                _log.warning(
+                    "data grows old on the way",
+                    connection=link.name,
+                    by_s=round(age.grown_ms / 1000, 1),
+                )
+        if age.is_too_old:
+            link.relieve(f"data is {age.grown_ms / 1000:.1f} s older than it was at best")
         elif self._max_age_s and now_s - link.opened_s > self._max_age_s:
             link.relieve("age", planned=True)
 
