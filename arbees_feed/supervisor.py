@@ -11,6 +11,7 @@ error (see errors.py):
 import asyncio
 import random
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
@@ -92,6 +93,9 @@ async def keep_running(
         delay_s = _delay_s(error, policy, delays, rand)
         report.tell(error, delay_s)
         on_failure(service.name, error, delay_s)
+        # What the error has seen, a frame of 20 MB perhaps, is in a cycle with it.
+        traceback.clear_frames(error.__traceback__)
+        del error
         await sleep(delay_s)
 
 

@@ -1,7 +1,9 @@
 """`arbees-feed run`: the daemon."""
 
 import asyncio
+import ctypes
 import gc
+from contextlib import suppress
 
 import typer
 
@@ -10,6 +12,8 @@ from arbees_feed.app.daemon import Daemon, Running
 from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
 
 GC_THRESHOLDS = (50_000, 20, 50)
+M_MMAP_THRESHOLD = -3
+LARGE_BYTES = 1 << 20
 
 
 def run(
@@ -36,18 +40,22 @@ def run(
     async def main(stop: asyncio.Event) -> None:
         await daemon.run(stop, _announce if embedded else _stay_silent)
 
-    _tune_garbage_collection()
+    _tune_memory()
     run_until_stopped(main)
 
 
-def _tune_garbage_collection() -> None:
+def _tune_memory() -> None:
     """Collect seldom: what a frame makes has no cycles, and a full pass stalls every price.
 
-    What is loaded by now lives as long as the process and need not be looked at again.
+    What is loaded by now lives as long as the process and need not be looked at again. Large blocks
+    go back to the system at once: glibc would otherwise raise its threshold after the first huge
+    frame, and keep what it got.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def _announce(running: Running) -> None:

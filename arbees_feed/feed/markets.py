@@ -209,7 +209,8 @@ class MarketTable:
         ):
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
         known = market.ticker
-        if known is not None and 0 < event.ts_ns < known.ts_ns <= latest_ns:
+        other = market.ticker_link is not self._link  # one connection tells them in order
+        if known is not None and other and 0 < event.ts_ns < known.ts_ns <= latest_ns:
             return None
         market.ticker, market.ticker_link = event, self._link
         market.ticker_source = Source.TICKER
@@ -331,6 +332,7 @@ class MarketTable:
         market = self._markets.get(market_id)
         if market is None:
             return False
+        market.floor_ns = max(market.floor_ns, market.ts_ns)
         market.book, market.book_link, market.agrees = None, None, True
         if market.ticker is None:
             self._showcase.stop([market], now_ns)

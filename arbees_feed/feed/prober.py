@@ -41,6 +41,8 @@ ROUNDS: Final = 3
 CANARY_ROUNDS: Final = 2
 """So many answers must differ before a difference counts that may be one of time."""
 REST_EVERY_S: Final = 5.0
+FUTURE_NS: Final = 5_000_000_000
+"""How far a venue's clock may be ahead of ours."""
 AUDIT_S: Final = 60.0
 _CANARIES: Final = 5
 _URGENT: Final = frozenset({Reason.CANARY, Reason.CHECKSUM})
@@ -256,7 +258,9 @@ class Prober:
         market, ticker = question.market, question.ticker
         if ticker is None:
             book = market.book
-            return compare(book, market.ts_ns, told) if book is not None else Verdict.AHEAD
+            # A book from the future tells nothing of when it is.
+            ts_ns = market.ts_ns if market.ts_ns <= self._now_ns + FUTURE_NS else 0
+            return compare(book, ts_ns, told) if book is not None else Verdict.AHEAD
         if market.ticker is not ticker:
             return Verdict.AHEAD
         return compare_top((ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size), told)

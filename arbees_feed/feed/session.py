@@ -11,7 +11,7 @@ from typing import Protocol
 
 from arbees_feed.core.book import OrderBook
 from arbees_feed.core.drift import OPENING
-from arbees_feed.core.events import Event, LevelChanged, LevelSet, TopOfBook, TopTold
+from arbees_feed.core.events import Event, LevelChanged, LevelSet, Notice, TopOfBook, TopTold
 from arbees_feed.core.model import Liveness, MarketId
 from arbees_feed.core.venue import Decoder, DecoderStats
 from arbees_feed.errors import ConnectionLost, FeedError
@@ -21,6 +21,8 @@ from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.pulse import Pulse
 
 TICK_S = 0.25
+FIRST_FRAME_S = 10.0
+"""A venue answers a subscription, or a ping, within a second or two."""
 _SAMPLED = 0xFF
 """One frame in so many is looked at in full, whatever it says."""
 _TIMED = (LevelChanged, LevelSet, TopTold, TopOfBook)
@@ -92,6 +94,8 @@ class Session:
         self._decoder = decoder
         self._table = table
         self._silence_timeout_s = silence_timeout_s
+        self._born_s = connection.last_life_s
+        self._asked = False
         self._watcher = watcher
         self.flight: FlightRecorder | None = None
         """Keeps what comes, if the owner has set it before the start."""
@@ -118,13 +122,19 @@ class Session:
         """
         self._decoder.tick(self._monotonic())
         self._decoder.start(markets)
+        self._asked = bool(self._decoder.outbox)
+        error: FeedError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(), name="watch")
                 await self._receive()
         except* FeedError as failed:
             self._apply(self._decoder.ended(self._connection.close_reason))
-            raise first(failed) from None
+            error = first(failed)
+        try:
+            raise error or ConnectionLost("ended without a reason")
+        finally:
+            error = None  # no cycle of it, its traceback and this frame, which may hold a big one
 
     async def _receive(self) -> None:
         connection, decoder = self._connection, self._decoder
@@ -142,8 +152,9 @@ class Session:
                 self._watcher.sample(frame, opening=count <= OPENING)
             events = decode(frame)
             if events:
-                self._data += 1
-                self._newest = events
+                if type(events[0]) is not Notice:
+                    self._data += 1
+                    self._newest = events
                 apply(events, self, connection.received_ns)
             if outbox:
                 await self._flush()
@@ -154,7 +165,7 @@ class Session:
             await self._sleep(TICK_S)
             now_s = self._monotonic()
             silent_s = now_s - self._connection.last_life_s
-            if silent_s > self._silence_timeout_s:
+            if silent_s > self._silence_allowed_s:
                 raise ConnectionLost(f"no frame of any kind in {silent_s:.0f} s")
             self._feel_pulse(now_s)
             self._watcher.tick(self, now_s)
@@ -190,6 +201,14 @@ class Session:
     def has_spoken(self) -> bool:
         """Whether any data has come."""
         return self._data > 0
+
+    @property
+    def _silence_allowed_s(self) -> float:
+        """How long no frame of any kind may come; less for the answer to what we asked first."""
+        alive = self.stats.frames or self._connection.last_life_s != self._born_s
+        if alive or not self._asked:
+            return self._silence_timeout_s
+        return min(self._silence_timeout_s, FIRST_FRAME_S)
 
     def liveness(self) -> Liveness:
         """Return live, quiet or suspect."""

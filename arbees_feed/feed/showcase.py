@@ -6,13 +6,18 @@ in doubt, and a doubt that lasts too long is told to readers.
 
 from collections.abc import Callable, Iterable
 
-from arbees_feed.core.book import BookState
+from arbees_feed.core.book import BookState, OrderBook
 from arbees_feed.core.drift import ZeroWatch
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Quote, Source, Status
 from arbees_feed.feed.market import Hooks, Market, MarketsStats, Shown
 
 AGAIN_S = 10.0
 """How long a fresh book that is no better than the last may take before another is asked for."""
+
+
+def _floor_ns(market: Market, book: OrderBook | None) -> int:
+    """Return the venue time that a ticker must have: never older than what a book has shown."""
+    return market.floor_ns if book is None else max(market.ts_ns, market.floor_ns)
 
 
 class Showcase:
@@ -41,7 +46,7 @@ class Showcase:
             if not market.agrees:
                 self.doubt(market, "top of book is not what the venue says")
                 return
-        elif ticker is not None and not 0 < ticker.ts_ns < max(market.ts_ns, market.floor_ns):
+        elif ticker is not None and not 0 < ticker.ts_ns < _floor_ns(market, book):
             market.ts_ns = ticker.ts_ns
             bid, bid_size, ask, ask_size = ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size
             source = market.ticker_source

@@ -147,7 +147,8 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         markets = [market] if market else list(self.shared.world.markets(KALSHI))
         for one in markets:
             self._send_snapshots(one)
-            self._dirty[one.id] = one
+            if one.is_open:
+                self._dirty[one.id] = one
         self.flush()
 
     def end_subscriptions(self, code: int) -> int:

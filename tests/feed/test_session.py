@@ -120,7 +120,9 @@ async def test_keep_alive_goes_by_time() -> None:
 
 async def test_a_silent_connection_is_given_up() -> None:
     stage = Stage()
-    async with stage.running() as task:
+    async with stage.running(M) as task:
+        stage.connection.feed(kalshi(subscribed()))
+        await idle()
         await stage.ticks.tick(int(30 / TICK_S))
         assert not task.done()
         stage.ticks._allowed.release()
@@ -132,9 +134,9 @@ async def test_any_frame_is_life() -> None:
     stage = Stage("polymarket")
     async with stage.running() as task:
         for _ in range(5):
-            await stage.ticks.tick(int(25 / TICK_S))
             stage.connection.feed(b"PONG")
             await idle()
+            await stage.ticks.tick(int(25 / TICK_S))
         assert not task.done()
 
 

@@ -42,7 +42,8 @@ class World(ABC):
         base = 4_900 if side == 0 else 5_100
         price = base + (-1 if side == 0 else 1) * _CENT * self._random.randrange(4)
         held = self.levels[market][side]
-        size = self._random.choice([0, 1, 2_500, 100_000]) if price in held else 4_200
+        others = [size for size in (0, 1, 2_500, 100_000) if size != held.get(price)]
+        size = self._random.choice(others) if price in held else 4_200
         return self._changed(market, side, price, size)
 
     def _changed(self, market: MarketId, side: int, price: int, size: int) -> Frame:

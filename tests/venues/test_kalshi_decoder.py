@@ -31,7 +31,7 @@ from arbees_feed.core.events import (
     Trade,
     TradingChanged,
 )
-from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
+from arbees_feed.core.model import MarketId, Side
 from arbees_feed.core.venue import DecoderOptions
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi.decoder import KalshiDecoder
@@ -523,11 +523,10 @@ def test_the_end_of_a_connection_says_nothing_of_markets() -> None:
     assert list(filled(M).ended("1000 normal")) == []
 
 
-def test_no_side_prices_at_the_edges_are_confined() -> None:
-    """A level at 0 or 1 dollar is no quote; the book judges it."""
-    (event,) = receive(filled(M), delta(2, M, "1.0000", "1.00", "no"))
-    assert isinstance(event, LevelChanged)
-    assert (event.side, event.price) == (Side.ASK, 0)
-    (event,) = receive(filled(M), delta(2, M, "0.0000", "1.00", "no"))
-    assert isinstance(event, LevelChanged)
-    assert event.price == ONE_DOLLAR
+@pytest.mark.parametrize(
+    ("price", "change"), [("1.0000", "1.00"), ("0.0000", "1.00"), ("0.4000", "0.00")]
+)
+def test_a_change_at_no_price_or_of_nothing_is_a_lost_change(price: str, change: str) -> None:
+    (event,) = receive(filled(M), delta(2, M, price, change, "no"))
+    assert isinstance(event, BookLost)
+    assert event.market == M

@@ -19,17 +19,16 @@ from arbees_feed.core.events import (
     Notice,
     Refused,
     TickerLost,
-    TopOfBook,
-    Trade,
 )
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
-from arbees_feed.core.money import SIZE_DECIMALS, LotsByText, TicksByText, scaled
+from arbees_feed.core.money import LotsByText, TicksByText
 from arbees_feed.core.owed import Hold, Patience
 from arbees_feed.core.sequence import SequenceTracker, Verdict
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi import lifecycle, messages
 from arbees_feed.venues.kalshi.fields import KNOWN_FIELDS
+from arbees_feed.venues.kalshi.reading import Reader
 from arbees_feed.venues.kalshi.subscription import BookSubscription, Commands, Receipt
 from arbees_feed.venues.kalshi.times import NS_PER_MS, instant_ns
 
@@ -43,6 +42,7 @@ _TERMINAL: Final = frozenset({10, 25})
 _TRY_AGAIN: Final = frozenset({18, 26, 27})
 _TOO_MANY_MARKETS: Final = 26
 _TOO_FAST: Final = 27
+_NO_SIDES: Final = "a snapshot of neither side"
 _PATIENCE: Final = Patience()
 
 
@@ -66,6 +66,7 @@ class KalshiDecoder:
         self._told_by_ticker: set[MarketId] = set()
         self._ticks = TicksByText()
         self._lots = LotsByText()
+        self._reader = Reader(self._ticks, self._lots)
         self._handlers: dict[type, Callable[[Any], Sequence[Event]]] = {
             messages.Delta: self._delta,
             messages.Ticker: self._ticker,
@@ -170,6 +171,8 @@ class KalshiDecoder:
         elif body.side != "yes":
             raise ValueError(f"side {body.side[:9]!r}")
         change = self._lots[body.delta_fp]
+        if not change or not 0 < price < ONE_DOLLAR:
+            raise ValueError(f"a change of {body.delta_fp[:20]!r} at {body.price_dollars[:20]!r}")
         ts_ns = body.ts_ms * NS_PER_MS or instant_ns(body.ts)
         event = LevelChanged(MarketId(body.market_ticker), side, price, change, ts_ns)
         tracker = self._trackers.get(message.sid)
@@ -179,10 +182,14 @@ class KalshiDecoder:
         caused = self._observe(message.sid, message.seq)
         return _NOTHING if caused is None else (*caused, event)
 
-    def _snapshot(self, message: messages.Snapshot) -> Sequence[Event]:
-        ticks, lots = self._ticks, self._lots
-        bids = [(ticks[p], lots[size]) for p, size in message.msg.yes_dollars_fp]
-        asks = [(ONE_DOLLAR - ticks[p], lots[size]) for p, size in message.msg.no_dollars_fp]
+    def _snapshot(self, message: messages.Snapshot, *, seen_empty: bool = False) -> Sequence[Event]:
+        bids = self._reader.levels(message.msg.yes_dollars_fp)
+        asks = [
+            (ONE_DOLLAR - price, size)
+            for price, size in self._reader.levels(message.msg.no_dollars_fp)
+        ]
+        if not (bids or asks or seen_empty):
+            raise ValueError(_NO_SIDES)
         tracker = self._trackers.get(message.sid)
         is_old = tracker is not None and message.seq < (tracker.last or 0)
         caused = self._observe(message.sid, message.seq)
@@ -202,35 +209,12 @@ class KalshiDecoder:
     def _ticker(self, message: messages.Ticker) -> Sequence[Event]:
         if message.sid in self._ended:
             return _NOTHING
-        body = message.msg
-        bid, bid_size = self._ticks[body.yes_bid_dollars], self._lots[body.yes_bid_size_fp]
-        ask, ask_size = self._ticks[body.yes_ask_dollars], self._lots[body.yes_ask_size_fp]
-        if bid_size < 0 or ask_size < 0:
-            raise ValueError("negative size")
-        if not bid or not bid_size:
-            bid = bid_size = 0
-        if not ask or not ask_size or ask == ONE_DOLLAR:
-            ask, ask_size = ONE_DOLLAR, 0
-        market = MarketId(body.market_ticker)
-        last_price = self._ticks[body.price_dollars] or None
-        self._told_by_ticker.add(market)
-        ts_ns = body.ts_ms * NS_PER_MS
-        volume = scaled(body.volume_fp, SIZE_DECIMALS) if body.volume_fp else None
-        return (TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns, volume),)
+        top = self._reader.top(message.msg)
+        self._told_by_ticker.add(top.market)
+        return (top,)
 
     def _trade(self, message: messages.Trade) -> Sequence[Event]:
-        body = message.msg
-        outcome = body.taker_outcome_side or body.taker_side
-        trade = Trade(
-            MarketId(body.market_ticker),
-            self._ticks[body.yes_price_dollars],
-            self._lots[body.count_fp],
-            "buy" if outcome == "yes" else "sell" if outcome == "no" else "",
-            body.trade_id,
-            body.ts_ms * NS_PER_MS,
-        )
-        if trade.size < 0:
-            raise ValueError("negative size")
+        trade = self._reader.trade(message.msg)
         return (trade,) if self._counts(message.sid, message.seq) else _NOTHING
 
     def _lifecycle(self, message: messages.Lifecycle) -> Sequence[Event]:
@@ -351,6 +335,8 @@ class KalshiDecoder:
 
     def _second_look(self, frame: bytes, problem: str) -> Sequence[Event]:
         """Confine a frame of an unknown kind, or a known one in the wrong shape."""
+        if problem == _NO_SIDES and (snapshot := messages.empty_snapshot(frame)) is not None:
+            return self._snapshot(snapshot, seen_empty=True)
         try:
             envelope = messages.decode_envelope(frame)
         except (ValueError, RecursionError):

@@ -194,6 +194,15 @@ Message = (
 )
 
 
+class _EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a snapshot of neither side: nothing else is in it, under whatever name."""
+
+    market_ticker: str
+    market_id: str = ""
+    yes_dollars_fp: list[LevelText] = []
+    no_dollars_fp: list[LevelText] = []
+
+
 class Envelope(msgspec.Struct):
     """What every frame has; the second look at a frame that did not decode."""
 
@@ -221,3 +230,14 @@ decode_kind = msgspec.json.Decoder(Kind).decode
 decode_subject = msgspec.json.Decoder(Subject).decode
 decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 encode = msgspec.json.Encoder().encode
+_decode_empty = msgspec.json.Decoder(_EmptyBody).decode
+
+
+def empty_snapshot(frame: bytes) -> Snapshot | None:
+    """Return a snapshot that is empty indeed; None: its sides may have other names now."""
+    try:
+        _decode_empty(decode_envelope(frame).msg)
+        message = decode(frame)
+    except ValueError:
+        return None
+    return message if isinstance(message, Snapshot) else None

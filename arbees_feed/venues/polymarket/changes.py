@@ -1,17 +1,19 @@
 """Reads the changes of a book. Pure; texts are parsed once."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 import msgspec
 
-from arbees_feed.core.events import Event, LevelSet, TopTold
-from arbees_feed.core.model import MarketId, Side
+from arbees_feed.core.events import Event, LevelSet, TopTold, Trade
+from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Side, Ticks
 from arbees_feed.core.money import LotsByText, TicksByText
-from arbees_feed.venues.polymarket.messages import Change, PriceChange
+from arbees_feed.venues.polymarket.messages import Change, LastTradePrice, Level, PriceChange
 
 NS_PER_MS: Final = 1_000_000
 _LATEST_MS: Final = 9_000_000_000_000  # ns of it fit into 64 bits
+Taker = Literal["buy", "sell", ""]
+_TAKERS: Final[dict[str, Taker]] = {"BUY": "buy", "SELL": "sell"}
 _SIDES: Final = {"BUY": Side.BID, "SELL": Side.ASK}
 
 
@@ -34,12 +36,40 @@ class ChangeReader:
             events.pop()  # several entries of one token: the last one tells the state after all
         ticks, ts_ns = self._ticks, now_ms * NS_PER_MS
         side, size = _SIDES[change.side], self._lots[change.size]
-        events.append(LevelSet(market, side, ticks[change.price], size, ts_ns))
+        price = ticks[change.price]
+        if not 0 < price < ONE_DOLLAR:
+            raise ValueError(f"a change at the price {change.price[:20]!r}")
+        events.append(LevelSet(market, side, price, size, ts_ns))
         bid, ask = change.best_bid, change.best_ask
         if bid or ask:
             best_bid = ticks[bid] if bid else None
             best_ask = ticks[ask] if ask else None
             events.append(TopTold(market, best_bid, best_ask, ts_ns))
+
+    def levels(self, levels: Sequence[Level]) -> list[tuple[Ticks, Lots]]:
+        """Read one side of a book.
+
+        Raises:
+            ValueError: a price or a size can't be read, or is no price or size of a level.
+        """
+        read = [(self._ticks[level.price], self._lots[level.size]) for level in levels]
+        for price, size in read:
+            if size <= 0 or not 0 < price < ONE_DOLLAR:
+                raise ValueError(f"a level of {size} at {price}")
+        return read
+
+    def trade(self, market: MarketId, message: LastTradePrice) -> Trade:
+        """Read a trade; it has no id but the hash of its transaction.
+
+        Raises:
+            ValueError: a price, a size or the time can't be read.
+        """
+        price, size = self._ticks[message.price], self._lots[message.size]
+        if size < 0:
+            raise ValueError("negative size")
+        ts_ns = unix_ms(message.timestamp) * NS_PER_MS
+        taker: Taker = _TAKERS.get(message.side, "")
+        return Trade(market, price, size, taker, message.transaction_hash, ts_ns)
 
 
 def unix_ms(text: str) -> int:

@@ -19,7 +19,6 @@ from arbees_feed.core.events import (
     LevelSet,
     MarketListed,
     Notice,
-    Trade,
     TradingChanged,
 )
 from arbees_feed.core.model import MarketId, Ticks
@@ -45,6 +44,10 @@ PING_EVERY_S: Final = 10.0
 MIRROR_HOLD_S: Final = 60.0
 """How often at most a book is made anew for a broken mirror: the check may be what is wrong."""
 _OLDEST_QUEUED_MS: Final = 60_000
+_DISORDER_MS: Final = 1_000
+"""Duplicates come 120 ms late, and messages of several types 620 ms (October 2026)."""
+_QUEUE_S: Final = 5.0
+_REFUSAL: Final = b"INVALID OPERATION"
 _NOTHING: Final[tuple[Event, ...]] = ()
 _SAYINGS: Final = frozenset({b"PONG", b"NO NEW ASSETS"})
 _LONGEST_SAYING: Final = 200
@@ -70,7 +73,8 @@ class PolymarketDecoder:
         self._members = self._membership.members
         self._ticks = TicksByText()
         self._lots = LotsByText()
-        self._append = ChangeReader(self._ticks, self._lots).append
+        self._reader = ChangeReader(self._ticks, self._lots)
+        self._append = self._reader.append
         self._mirror = Mirror(self._ticks, self._lots)
         self._judge = HashJudge(self.stats, self._ticks)
         self._handlers: dict[type, Callable[[Any], Sequence[Event]]] = {
@@ -157,6 +161,8 @@ class PolymarketDecoder:
     def _saying(self, text: bytes) -> Sequence[Event]:
         if text in _SAYINGS:
             return _NOTHING
+        if text == _REFUSAL and not self._membership.has_opened:
+            raise ProtocolViolation("the opening frame was not taken")
         if len(text) > _LONGEST_SAYING or not text.isascii() or not text.decode().isprintable():
             raise self._unreadable(text, "neither JSON nor a short text")
         self.stats.unknown(text.decode())
@@ -203,7 +209,7 @@ class PolymarketDecoder:
     ) -> None:
         """Tell a change of the book's own time or before, if the book does not have it already."""
         if now_ms < member.since_ms:
-            self._drop_stale(member.since_ms - now_ms)
+            self._drop_stale(member, member.since_ms - now_ms)
         elif member.join is not None:
             self._apply_joining(events, member, member.join, change, now_ms)
         elif change == member.last:
@@ -226,11 +232,17 @@ class PolymarketDecoder:
             self._append(join.held, member.market, change, now_ms)
             join.newest = change
 
-    def _drop_stale(self, by_ms: int) -> None:
-        """Count what is older than the book; the venue queues for seconds, not for minutes."""
+    def _drop_stale(self, member: Member, by_ms: int) -> None:
+        """Count what is older than the book; the venue queues for seconds, not for minutes.
+
+        Behind an opening book, older changes may still be queued; later the times of a token never
+        go back but by a moment, unless the clock does: then the book must be made anew.
+        """
         if by_ms > _OLDEST_QUEUED_MS:
             raise ValueError(f"{by_ms} ms older than its book: one of the two times is wrong")
         self.stats.stale_dropped += 1
+        if by_ms > _DISORDER_MS and self._now_s - member.opened_s > _QUEUE_S:
+            self._membership.renew_quietly(member, f"a change {by_ms} ms older than the book")
 
     def _book(self, message: messages.Book) -> Sequence[Event]:
         member = self._members.get(message.asset_id)
@@ -238,15 +250,15 @@ class PolymarketDecoder:
         if member is None:
             return _NOTHING
         if now_ms < member.since_ms:
-            self._drop_stale(member.since_ms - now_ms)
+            self._drop_stale(member, member.since_ms - now_ms)
             return _NOTHING
-        ticks, lots = self._ticks, self._lots
-        bids = [(ticks[level.price], lots[level.size]) for level in message.bids]
-        asks = [(ticks[level.price], lots[level.size]) for level in message.asks]
+        bids, asks = self._reader.levels(message.bids), self._reader.levels(message.asks)
         prices = [price for price, _ in (*bids, *asks)]
         if not (message.tick_size or self._may_hold(member, message, prices)):
             return [self._off_grid(member, next(p for p in prices if p % member.grid))]
         opening = not member.since_ms
+        if opening:
+            member.opened_s = self._now_s
         member.since_ms, member.at_s = now_ms, self._now_s
         member.hash, member.last = message.hash, None
         # What waited for a join is older than this book.
@@ -315,21 +327,9 @@ class PolymarketDecoder:
         member = self._members.get(message.asset_id)
         if member is None:
             return _NOTHING
-        price, size = self._ticks[message.price], self._lots[message.size]
-        if size < 0:
-            raise ValueError("negative size")
+        trade = self._reader.trade(member.market, message)
         member.traded = message.price
-        side = message.side
-        return (
-            Trade(
-                member.market,
-                price,
-                size,
-                "buy" if side == "BUY" else "sell" if side == "SELL" else "",
-                message.transaction_hash,
-                unix_ms(message.timestamp) * NS_PER_MS,
-            ),
-        )
+        return (trade,)
 
     def _tick_size_change(self, message: messages.TickSizeChange) -> Sequence[Event]:
         member = self._members.get(message.asset_id)

@@ -38,6 +38,7 @@ class Member:
         "last",
         "market",
         "mirror_due_s",
+        "opened_s",
         "refuted",
         "searched",
         "since_ms",
@@ -66,6 +67,8 @@ class Member:
         """Expect an opening book: what was told until now is of a book that goes."""
         self.since_ms = 0
         """Time of the newest state of the book; 0 before the opening book."""
+        self.opened_s = 0.0
+        """When the opening book came, by the last tick."""
         self.at_s = 0.0
         """When that state came, by the last tick."""
         self.hash = ""

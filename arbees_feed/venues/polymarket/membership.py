@@ -30,6 +30,8 @@ class Membership:
         self.conditions: dict[str, Member | None] = {}
         """Condition id -> its only member; None: both of its tokens are members."""
         self.now_s = 0.0
+        self.has_opened = False
+        """Whether any book has come: the opening frame was taken."""
         self._outbox = outbox
         self._stats = stats
         self._owed = OwedSnapshots(Patience(answer_timeout_s=10.0))
@@ -83,6 +85,7 @@ class Membership:
 
     def arrived(self, member: Member, condition: str, join: Join | None) -> None:
         """Note a good book, and the join behind it if it is an opening one."""
+        self.has_opened = True
         self._owed.arrived(member.market)
         self._quiet.pop(member.market, None)
         member.join = join
