@@ -4,11 +4,13 @@ Never through float: 0.29 * 100 is 28.999999999999996, and a level that misses i
 behind as a ghost.
 """
 
+from typing import Final
+
 from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 
 PRICE_DECIMALS = 4
 SIZE_DECIMALS = 6
-_KEPT = 20_000
+_KEPT = 50_000
 _LONGEST = 32
 
 
@@ -60,6 +62,12 @@ class LotsByText(dict[str, Lots]):
         if len(self) < _KEPT:
             self[text] = size
         return size
+
+
+TICKS: Final = TicksByText()
+LOTS: Final = LotsByText()
+"""Shared by all that read: what a text means is the same for everybody, and connections come and
+go."""
 
 
 def decimal_text(value: int, decimals: int) -> str:

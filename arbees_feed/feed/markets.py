@@ -312,6 +312,7 @@ class MarketTable:
         """Stop believing a book that the venue's own answer has shown to be wrong."""
         if market.book is not None and market.book.state is BookState.LIVE:
             self.note(market.id, "disproved", reason)
+            market.ticker = None  # from the same source, and as likely to have stopped
             market.book.lose(reason)
             self._showcase.lost(market, reason, ask=True)
             self._settle(market, now_ns)

@@ -326,9 +326,22 @@ class Prober:
         reason = f"{question.market.id}: {text}"
         self.stats.last_difference = reason
         self._hooks.on_incident("mismatch", question.session, question.market.id, text)
-        session = question.session
-        if question.is_canary or session.pulse.data_s < question.asked_s:
-            self._frozen(session, reason)
+        if self._is_silent(question):
+            self._frozen(question.session, reason)
+
+    def _is_silent(self, question: Question) -> bool:
+        """Tell whether a difference speaks against the whole connection.
+
+        It does when nothing came while the stream had its time to bring what REST has told. Over
+        the connection itself one wrong book is cured by the answer; a second one, on a connection
+        that is silent, shows that changes do not come any more.
+        """
+        pulse = question.session.pulse
+        if question.told is not None:
+            return pulse.data_s < question.asked_s
+        if question.is_canary:
+            pulse.differing += 1
+        return pulse.differing > 1
 
     def _confirm(self, question: Question, told: BookTold, verdict: Verdict) -> None:
         text = _evidence(question, told, verdict)

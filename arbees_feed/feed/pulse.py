@@ -31,18 +31,20 @@ class Pulse:
         self._asked_s: float | None = None
         self._longest_s = 1.0
         self.suspicion = ""
+        self.differing = 0
+        """Answers that differed since data or a good answer was last seen."""
 
     def data(self, now_s: float) -> None:
         """Data has come since the last tick."""
         gap_s = now_s - self.data_s
         self._longest_s = max(gap_s, self._longest_s * _FORGET)
         self.data_s = self.proved_s = now_s
-        self._asked_s, self.suspicion = None, ""
+        self._asked_s, self.suspicion, self.differing = None, "", 0
 
     def answered(self, now_s: float) -> None:
         """The venue's own answer agrees with what we have: it is quiet."""
         self.proved_s = now_s
-        self._asked_s, self.suspicion = None, ""
+        self._asked_s, self.suspicion, self.differing = None, "", 0
 
     def should_ask(self, now_s: float) -> bool:
         """Tell whether the silence must be looked into now; then it counts as asked."""

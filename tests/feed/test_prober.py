@@ -146,16 +146,23 @@ def test_any_data_voids_the_question_whether_a_connection_is_frozen() -> None:
     assert stage.suspects == []
 
 
-def test_an_answer_that_shows_lost_changes_on_a_silent_connection_ends_it_and_cures_the_book() -> (
-    None
-):
-    stage = Stage()
-    stage.prober.ask_canaries(stage.session, stage.markets)
-    stage.pass_time(0.1)
+def test_an_answer_that_differs_cures_the_book_and_ends_nothing() -> None:
+    stage = Stage(audit=1)
+    stage.pass_time(15.2)
     stage.apply(told(M[0], OTHER))
-    assert stage.failed
+    assert not stage.failed
     assert stage.outlets[M[0]].quotes[-1].bid == 4_700
     assert stage.prober.stats.last_difference.startswith("KX-0: bid 0.4800: 3 here, 0 there")
+
+
+def test_answers_that_differ_again_and_again_show_that_a_silent_connection_is_frozen() -> None:
+    stage = Stage()
+    for bids in (OTHER, BIDS):
+        assert not stage.failed
+        stage.prober.ask_canaries(stage.session, stage.markets)
+        stage.pass_time(0.2)
+        stage.apply(told(M[0], bids))
+    assert stage.failed
 
 
 def test_the_canaries_are_those_that_move_most() -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from arbees_feed.core.events import BookTold
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Ticks
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 
 
 class BookSides(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +37,8 @@ class BookReader:
     """Turns records into books; prices and sizes are parsed once for each text."""
 
     def __init__(self) -> None:
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
 
     def book(self, record: BookRecord) -> BookTold:
         """Return the book; the record does not say of when it is.

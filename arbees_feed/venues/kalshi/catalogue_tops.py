@@ -6,7 +6,7 @@ import msgspec
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import ONE_DOLLAR, MarketId
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 
 _ACTIVE: Final = "active"
 
@@ -28,8 +28,8 @@ class TopReader:
     """Turns records into tops; prices and sizes are parsed once for each text."""
 
     def __init__(self) -> None:
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
 
     def top(self, record: MarketTop) -> TopOfBook | None:
         """Return the top of book, or None for a market that does not trade now.

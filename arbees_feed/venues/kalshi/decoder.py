@@ -21,7 +21,7 @@ from arbees_feed.core.events import (
     TickerLost,
 )
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 from arbees_feed.core.owed import Hold, Patience
 from arbees_feed.core.sequence import SequenceTracker, Verdict
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
@@ -64,8 +64,8 @@ class KalshiDecoder:
         self._waiting: set[str] = set()
         """Channels to open again as soon as their hold allows."""
         self._told_by_ticker: set[MarketId] = set()
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
         self._reader = Reader(self._ticks, self._lots)
         self._handlers: dict[type, Callable[[Any], Sequence[Event]]] = {
             messages.Delta: self._delta,

@@ -11,7 +11,7 @@ import msgspec
 
 from arbees_feed.core.events import BookTold
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Ticks
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 from arbees_feed.venues.polymarket.bookhash import HashedLevels, HashFacts
 from arbees_feed.venues.polymarket.catalogue_messages import Scalar
 from arbees_feed.venues.polymarket.changes import NS_PER_MS, unix_ms
@@ -38,8 +38,8 @@ class BookReader:
     """Turns bodies into books; prices and sizes are parsed once for each text."""
 
     def __init__(self) -> None:
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
         self._recipe = Recipe()
 
     def read(self, bodies: Iterable[Book]) -> tuple[list[BookTold], list[str]]:

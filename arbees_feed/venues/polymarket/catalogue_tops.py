@@ -10,7 +10,7 @@ import msgspec
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Ticks
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 from arbees_feed.venues.polymarket.changes import NS_PER_MS, unix_ms
 
 
@@ -38,8 +38,8 @@ class TopReader:
     """Turns books into tops; prices and sizes are parsed once for each text."""
 
     def __init__(self) -> None:
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
 
     def top(self, book: Book) -> TopOfBook:
         """Return the top of book; its time is that of the book's last change.

@@ -22,7 +22,7 @@ from arbees_feed.core.events import (
     TradingChanged,
 )
 from arbees_feed.core.model import MarketId, Ticks
-from arbees_feed.core.money import LotsByText, TicksByText
+from arbees_feed.core.money import LOTS, TICKS
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket import messages
@@ -71,8 +71,8 @@ class PolymarketDecoder:
         self._ping_due_s = 0.0
         self._membership = Membership(self.outbox, self.stats)
         self._members = self._membership.members
-        self._ticks = TicksByText()
-        self._lots = LotsByText()
+        self._ticks = TICKS
+        self._lots = LOTS
         self._reader = ChangeReader(self._ticks, self._lots)
         self._append = self._reader.append
         self._mirror = Mirror(self._ticks, self._lots)

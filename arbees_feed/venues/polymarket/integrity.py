@@ -10,7 +10,7 @@ from math import gcd
 from typing import Final
 
 from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Ticks
-from arbees_feed.core.money import PRICE_DECIMALS, LotsByText, TicksByText, decimal_text
+from arbees_feed.core.money import PRICE_DECIMALS, TICKS, LotsByText, TicksByText, decimal_text
 from arbees_feed.venues.polymarket.bookhash import HashFacts
 from arbees_feed.venues.polymarket.joining import Join
 from arbees_feed.venues.polymarket.messages import Change
@@ -103,7 +103,7 @@ class Member:
 def ticks_of(tick_size: str) -> Ticks:
     """Return a tick size; one that says nothing allows any price."""
     try:
-        return TicksByText()[tick_size] or ANY_PRICE
+        return TICKS[tick_size] or ANY_PRICE
     except ValueError:
         return ANY_PRICE
 
