@@ -11,6 +11,7 @@ a quarter of that here); a heap with lazy deletion (ghost levels until popped).
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from enum import Enum
+from typing import Final
 
 from arbees_feed.core.model import ONE_DOLLAR, Lots, Side, Ticks
 
@@ -21,6 +22,10 @@ class BookState(Enum):
     EMPTY = "empty"
     LIVE = "live"
     LOST = "lost"
+
+
+LIVE: Final = BookState.LIVE
+"""For what runs at each frame: on Python 3.11 the way to a member through its enum costs 0.1 µs."""
 
 
 class Ladder:
@@ -66,7 +71,7 @@ class OrderBook:
     def load(self, bids: Iterable[tuple[Ticks, Lots]], asks: Iterable[tuple[Ticks, Lots]]) -> None:
         """Replace everything by a snapshot: the book is LIVE, or LOST if the snapshot is absurd."""
         self.bids, self.asks = Ladder(), Ladder()
-        self.state, self.reason = BookState.LIVE, ""
+        self.state, self.reason = LIVE, ""
         for price, size in bids:
             self._put(self.bids, price, size)
         for price, size in asks:
@@ -87,7 +92,7 @@ class OrderBook:
 
         A level that would go below zero proves a lost delta: the book becomes LOST.
         """
-        if self.state is not BookState.LIVE:
+        if self.state is not LIVE:
             return False
         if side:
             ladder, key = self.asks, ONE_DOLLAR - price
@@ -103,7 +108,7 @@ class OrderBook:
 
     def set(self, side: Side, price: Ticks, size: Lots) -> bool:
         """Make a level hold *size*; return whether the top of book may have changed."""
-        if self.state is not BookState.LIVE:
+        if self.state is not LIVE:
             return False
         if side:
             ladder, key = self.asks, ONE_DOLLAR - price
@@ -118,7 +123,7 @@ class OrderBook:
 
     def lose(self, reason: str) -> None:
         """Stop trusting this book until its next snapshot."""
-        if self.state is BookState.LIVE:
+        if self.state is LIVE:
             self.state, self.reason = BookState.LOST, reason
 
     def top(self) -> tuple[Ticks, Lots, Ticks, Lots]:

@@ -6,7 +6,7 @@ the finest steps of Kalshi are 0.0001 dollar and 0.01 contract, of Polymarket 0.
 """
 
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
@@ -49,12 +49,19 @@ class Liveness(StrEnum):
     CLOSED = "closed"
 
 
+STATUS_LIVE: Final = Status.LIVE
+"""For what runs at each frame: on Python 3.11 the way to a member through its enum costs 0.1 µs."""
+
+
 class Source(StrEnum):
     """Where a price was taken from."""
 
     BOOK = "book"
     TICKER = "ticker"
     REST = "rest"
+
+
+SOURCE_BOOK: Final = Source.BOOK
 
 
 class VenueState(StrEnum):

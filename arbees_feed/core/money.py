@@ -10,7 +10,7 @@ from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 
 PRICE_DECIMALS = 4
 SIZE_DECIMALS = 6
-_KEPT = 50_000
+_KEPT = 20_000
 _LONGEST = 32
 
 

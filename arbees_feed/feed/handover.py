@@ -221,6 +221,12 @@ class Handovers:
             return False
         return market.book.state is BookState.LIVE
 
+    def doubts(self, link: Link | None) -> bool:
+        """Tell whether *link* is under suspicion, and its books still what readers see."""
+        if not self._by_new:
+            return False
+        return any(h.old is link and not h.planned for h in self._by_new.values())
+
     def is_new(self, link: Link | None) -> bool:
         """Tell whether *link* is a new connection that readers do not see yet."""
         return link in self._by_new

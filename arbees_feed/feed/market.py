@@ -7,7 +7,7 @@ import msgspec
 
 from arbees_feed.core.book import BookState, OrderBook
 from arbees_feed.core.events import BookTold, MarketListed, NoBook, Refused, TopOfBook, Trade
-from arbees_feed.core.model import Lots, MarketId, Quote, Source, Status, Ticks
+from arbees_feed.core.model import STATUS_LIVE, Lots, MarketId, Quote, Source, Status, Ticks
 
 Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
 """What readers compare: bid, bid size, ask, ask size, last price, status."""
@@ -154,7 +154,7 @@ class Market:
     @property
     def is_shown_live(self) -> bool:
         """Whether readers take this market's price for good."""
-        return self.shown is not None and self.shown[-1] is Status.LIVE
+        return self.shown is not None and self.shown[-1] is STATUS_LIVE
 
     def has_source(self) -> bool:
         """Whether anything that feeds this market is in step now."""

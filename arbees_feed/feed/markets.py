@@ -10,7 +10,7 @@ in; nothing here waits.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from arbees_feed.core.book import BookState, OrderBook
+from arbees_feed.core.book import LIVE, OrderBook
 from arbees_feed.core.events import (
     BookLost,
     BookSnapshot,
@@ -149,7 +149,7 @@ class MarketTable:
         self, market: Market, book: OrderBook, ts_ns: int, *, touched: bool
     ) -> Market | None:
         market.changes += 1
-        if book.state is BookState.LIVE:
+        if book.state is LIVE:
             market.ts_ns = ts_ns
             if self._config.depth:
                 market.outlet.put_depth(book, ts_ns, self._recv_ns)
@@ -163,7 +163,7 @@ class MarketTable:
         if market is None or market.book is None or market.book_link is not self._link:
             self.handovers.take(event, self._link)
             return None
-        if market.book.state is not BookState.LIVE:
+        if market.book.state is not LIVE:
             return None
         bid, _, ask, _ = market.book.top()
         agrees = event.best_bid in (None, bid) and event.best_ask in (None, ask)
@@ -197,17 +197,17 @@ class MarketTable:
         return self._book_snapshot(BookSnapshot(event.market, event.bids, event.asks, event.ts_ns))
 
     def _top_of_book(self, event: TopOfBook) -> Market | None:
-        market = self._markets.get(event.market)
+        market = self._markets.get(event.market) or self._found(event)
         if market is None:
-            # Nobody named this market: it is here because the channel carries all of them.
-            market = self._found(event)
-            if market is None:
-                return None
+            return None
         latest_ns = self._recv_ns + AHEAD_NS
         if event.last_price is not None and (
             event.ts_ns >= market.last_ts_ns or market.last_ts_ns > latest_ns
         ):
             market.last_price, market.last_ts_ns = event.last_price, event.ts_ns
+        if self.handovers.doubts(market.book_link):
+            market.ticker, market.ticker_link = event, self._link  # in case its book is given up
+            return None
         known = market.ticker
         other = market.ticker_link is not self._link  # one connection tells them in order
         if known is not None and other and 0 < event.ts_ns < known.ts_ns <= latest_ns:
@@ -233,7 +233,7 @@ class MarketTable:
         if market is None or market.book is None or market.book_link is not self._link:
             self.handovers.take(event, self._link)
             return None
-        if market.book.state is BookState.LIVE:
+        if market.book.state is LIVE:
             market.book.lose(event.reason)
             self._showcase.lost(market, event.reason, ask=False)
         return market
@@ -301,7 +301,7 @@ class MarketTable:
                 market.ticker = market.ticker_link = None
             if market.book_link is link:
                 market.book_link = None
-                if market.book is not None and market.book.state is BookState.LIVE:
+                if market.book is not None and market.book.state is LIVE:
                     market.book.lose(reason)
                     self._showcase.lost(market, reason, ask=False)
                     self._settle(market, self._recv_ns)
@@ -310,7 +310,7 @@ class MarketTable:
 
     def disprove(self, market: Market, reason: str, now_ns: int) -> None:
         """Stop believing a book that the venue's own answer has shown to be wrong."""
-        if market.book is not None and market.book.state is BookState.LIVE:
+        if market.book is not None and market.book.state is LIVE:
             self.note(market.id, "disproved", reason)
             market.ticker = None  # from the same source, and as likely to have stopped
             market.book.lose(reason)
@@ -358,8 +358,7 @@ class MarketTable:
 
     def books_live(self) -> int:
         """Count the books that are in step."""
-        books = (market.book for market in self._markets.values())
-        return sum(book is not None and book.state is BookState.LIVE for book in books)
+        return sum(m.book is not None and m.book.state is LIVE for m in self)
 
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""

@@ -6,9 +6,18 @@ in doubt, and a doubt that lasts too long is told to readers.
 
 from collections.abc import Callable, Iterable
 
-from arbees_feed.core.book import BookState, OrderBook
+from arbees_feed.core.book import LIVE, OrderBook
 from arbees_feed.core.drift import ZeroWatch
-from arbees_feed.core.model import ONE_DOLLAR, Lots, MarketId, Quote, Source, Status
+from arbees_feed.core.model import (
+    ONE_DOLLAR,
+    SOURCE_BOOK,
+    STATUS_LIVE,
+    Lots,
+    MarketId,
+    Quote,
+    Source,
+    Status,
+)
 from arbees_feed.feed.market import Hooks, Market, MarketsStats, Shown
 
 AGAIN_S = 10.0
@@ -40,9 +49,9 @@ class Showcase:
         if market.phase != "open":
             return
         book, ticker = market.book, market.ticker
-        if book is not None and book.state is BookState.LIVE:
+        if book is not None and book.state is LIVE:
             bid, bid_size, ask, ask_size = book.top()
-            source = Source.BOOK
+            source = SOURCE_BOOK
             if not market.agrees:
                 self.doubt(market, "top of book is not what the venue says")
                 return
@@ -57,7 +66,7 @@ class Showcase:
             # Venues pass through such states within one change: wait for the rest of it.
             self.doubt(market, "crossed")
             return
-        shown = (bid, bid_size, ask, ask_size, market.last_price, Status.LIVE)
+        shown = (bid, bid_size, ask, ask_size, market.last_price, STATUS_LIVE)
         is_shown = shown == market.shown or self._show_live(market, shown, source, recv_ns)
         if is_shown and market.doubt:
             self._trust(market)
@@ -79,7 +88,7 @@ class Showcase:
 
     def _show(self, market: Market, shown: Shown, source: Source, recv_ns: int) -> None:
         if market.shown is None or market.shown[5] is not shown[5]:
-            self.live += (shown[5] is Status.LIVE) - market.is_shown_live
+            self.live += (shown[5] is STATUS_LIVE) - market.is_shown_live
             self._note(market.id, shown[5].value, market.doubt)
         market.shown = shown
         self._stats.quotes += 1
@@ -99,7 +108,7 @@ class Showcase:
             self._stats.stale += 1
         else:
             self._stats.closed += 1
-        source = market.quote.source if market.quote is not None else Source.BOOK
+        source = market.quote.source if market.quote is not None else SOURCE_BOOK
         self._show(market, shown, source, recv_ns)
 
     # -- doubts ----------------------------------------------------------------------------------
@@ -121,7 +130,7 @@ class Showcase:
             self._stats.held += 1
             self._note(market.id, "doubt", reason)
             self._doubts[market.id] = (market, self._monotonic() + self._grace_s)
-        elif book is not None and book.state is BookState.LIVE:
+        elif book is not None and book.state is LIVE:
             # Given up, and the new book is no better: it gets its time, then another is asked for.
             again_s = self._monotonic() + max(self._grace_s, AGAIN_S)
             self._doubts.setdefault(market.id, (market, again_s))
@@ -142,7 +151,7 @@ class Showcase:
     def _give_up(self, market: Market, now_ns: int) -> None:
         reason, book = market.doubt, market.book
         del self._doubts[market.id]
-        if book is not None and book.state is BookState.LIVE:
+        if book is not None and book.state is LIVE:
             book.lose(reason)
             self.lost(market, reason, ask=True)
         if market.shown:

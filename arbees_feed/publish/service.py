@@ -17,7 +17,7 @@ from itertools import islice
 
 from arbees_feed.core.events import Trade
 from arbees_feed.core.histogram import LatencyHistogram
-from arbees_feed.core.model import MarketId, Quote, Status
+from arbees_feed.core.model import STATUS_LIVE, MarketId, Quote
 from arbees_feed.core.wire import Names, encode_map, price_of
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 from arbees_feed.publish import resp
@@ -154,7 +154,7 @@ class Publisher:
         )
         outlet.sent, outlet.pub_ns, outlet.redo = quote, now_ns, False
         self.stats.published += 1
-        if quote.status is Status.LIVE:
+        if quote.status is STATUS_LIVE:
             self.publish_latency.observe_ns(now_ns - quote.ts_recv_ns)
         self._mirrors.due[outlet.phase][outlet] = None
         if not outlet.listed and not outlet.retire_s:

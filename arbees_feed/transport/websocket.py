@@ -22,6 +22,8 @@ MAX_FRAME_BYTES: Final = 64 << 20
 
 _CONFIGURATION_STATUSES: Final = frozenset({400, 401, 403, 451})
 _REASON_CHARS: Final = 200
+_TEXT: Final = aiohttp.WSMsgType.TEXT
+_BINARY: Final = aiohttp.WSMsgType.BINARY
 _ENDED: Final = frozenset(
     {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 )
@@ -50,7 +52,7 @@ class WebSocketConnection:
             kind = message.type
             self.received_ns = time.time_ns()
             self.last_life_s = time.monotonic()
-            if kind is aiohttp.WSMsgType.TEXT or kind is aiohttp.WSMsgType.BINARY:
+            if kind is _TEXT or kind is _BINARY:
                 data: bytes = message.data
                 return data
             if kind is aiohttp.WSMsgType.PING:

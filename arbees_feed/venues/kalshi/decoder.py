@@ -44,6 +44,8 @@ _TOO_MANY_MARKETS: Final = 26
 _TOO_FAST: Final = 27
 _NO_SIDES: Final = "a snapshot of neither side"
 _PATIENCE: Final = Patience()
+_BID: Final = Side.BID
+_ASK: Final = Side.ASK
 
 
 class KalshiDecoder:
@@ -164,10 +166,10 @@ class KalshiDecoder:
     def _delta(self, message: messages.Delta) -> Sequence[Event]:
         body = message.msg
         price = self._ticks[body.price_dollars]
-        side = Side.BID
+        side = _BID
         if body.side == "no":
             # A bid for NO at p is an offer of YES at 1 - p.
-            side, price = Side.ASK, ONE_DOLLAR - price
+            side, price = _ASK, ONE_DOLLAR - price
         elif body.side != "yes":
             raise ValueError(f"side {body.side[:9]!r}")
         change = self._lots[body.delta_fp]
