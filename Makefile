@@ -104,6 +104,7 @@ bench: $(VENV)/.dev ## Measure: every script in benchmarks/
 	@for script in benchmarks/bench_*.py; do \
 		if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script" || exit 1; fi; \
 	done
+	$(BIN)/python benchmarks/speed.py
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Feed mutated frames to the decoders for FUZZ_SECONDS (60); a failing input is kept

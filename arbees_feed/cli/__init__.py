@@ -1,5 +1,6 @@
 """The command line, `arbees-feed COMMAND`. Exit codes: 0 success, 2 settings or usage, 1 other."""
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -47,7 +48,11 @@ class _Commands(TyperGroup):
         del ctx
         if cmd_name not in _MODULES:
             return None
-        module = import_module(f"arbees_feed.cli.{_MODULES[cmd_name]}")
+        gc.disable()  # importing makes nothing but what stays: there is nothing to collect
+        try:
+            module = import_module(f"arbees_feed.cli.{_MODULES[cmd_name]}")
+        finally:
+            gc.enable()
         single = typer.Typer(**_STYLE)
         single.command(cmd_name)(getattr(module, cmd_name))
         return typer.main.get_command(single)

@@ -362,11 +362,11 @@ class MarketTable:
 
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""
-        return [
-            market.id
-            for market in self._markets.values()
-            if market.shown is not None and market.phase == "open" and not market.has_source()
-        ]
+        if not self._showcase.troubled:
+            return []
+        lost = [m.id for m in self if m.shown and m.phase == "open" and not m.has_source()]
+        self._showcase.troubled = bool(lost)
+        return lost
 
     def refresh(self, tops: Sequence[TopOfBook], link: Link, now_ns: int) -> int:
         """Take tops of book from REST answers, for markets that nothing feeds at the moment.

@@ -41,6 +41,8 @@ class Showcase:
         self._monotonic = monotonic
         self._doubts: dict[MarketId, tuple[Market, float]] = {}
         self.zeros = ZeroWatch()
+        self.troubled = False
+        """Whether a market was put in doubt since somebody last looked for those without source."""
         self.live = 0
         """How many markets are shown as live now."""
 
@@ -125,6 +127,7 @@ class Showcase:
 
     def doubt(self, market: Market, reason: str) -> None:
         """Stop showing a market; after the grace readers are told."""
+        self.troubled = True
         book = market.book
         if not market.doubt:
             self._stats.held += 1

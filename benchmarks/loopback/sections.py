@@ -1,0 +1,317 @@
+"""Sections about the cost and the delay of a frame: each returns rows of figures."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from loopback.pairs import polymarket_play
+from loopback.processes import Bench, Process, Remote, all_followed, bench, books_of, until
+from loopback.report import Row, at_most
+
+SETTLE_S = 1.5
+"""After the opening: `:quote` hashes and the first heartbeats are written."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How often to measure, and which source."""
+
+    rounds: int
+    tree: str
+
+
+@dataclass(frozen=True)
+class Play:
+    """One round: CPU in µs a frame, frames a second, and prices published a frame."""
+
+    cpu_us: float
+    per_s: float
+    published: float
+
+
+def measured(
+    bench: Bench,
+    played: Remote,
+    process: Process,
+    frames: int,
+    done: Callable[[], object],
+    rate: float | None = None,
+) -> Play:
+    """Play *frames*, flat out if there is no rate, and wait until *done* returns."""
+    published, cpu_s, began_s = bench.calls("publish"), process.cpu_s(), time.monotonic()
+    played.call("play", frames, rate)
+    done()
+    took_s, spent_s = time.monotonic() - began_s, process.cpu_s() - cpu_s
+    count = bench.calls("publish") - published
+    return Play(spent_s / frames * 1e6, frames / took_s, count / frames)
+
+
+def rounds(
+    bench: Bench, played: Remote, process: Process, frames: int, times: int
+) -> Sequence[Play]:
+    """Measure a daemon that follows everything, several times; the first is a warming up."""
+    all_followed(played)
+    marks = bench.marks()
+    time.sleep(SETTLE_S)
+    marks.clear()
+    return [measured(bench, played, process, frames, marks.wait) for _ in range(times + 1)][1:]
+
+
+def middle(plays: Sequence[Play]) -> Play:
+    """Return the medians."""
+    return Play(
+        median(play.cpu_us for play in plays),
+        median(play.per_s for play in plays),
+        median(play.published for play in plays),
+    )
+
+
+def _spread(plays: Sequence[Play]) -> str:
+    costs = sorted(play.cpu_us for play in plays)
+    return f"{costs[0]:.2f} to {costs[-1]:.2f}"
+
+
+# -- cost of a frame -------------------------------------------------------------------------------
+
+
+def cpu(options: Options) -> Sequence[Row]:
+    """Recorded frames, and frames that each change a top of book."""
+    with bench(options.tree) as run:
+        played = run.venue("recorded")
+        feed = run.feed(played, books_of(played))
+        plays = rounds(run, played, feed, 200_000, options.rounds)
+        recorded, source = middle(plays), played.told["source"]
+    with bench(options.tree) as run:
+        played = run.venue("tops", 1_000, 200_000)
+        feed = run.feed(played, books_of(played))
+        top_plays = rounds(run, played, feed, 100_000, options.rounds)
+    every = middle(top_plays)
+    note = f"{_spread(plays)}; {recorded.published:.0%} published"
+    per_core = every.published / every.cpu_us * 1e6
+    return [
+        at_most("cpu", f"a Kalshi book frame, {source}", recorded.cpu_us, 6, "µs", note),
+        at_most("cpu", "every frame changes a top", every.cpu_us, 10, "µs", _spread(top_plays)),
+        Row(
+            "cpu",
+            "prices a second and core",
+            "> 100,000",
+            f"{per_core:,.0f} ({every.published:.1%} of frames published)",
+            per_core > 100_000 and every.published > 0.99,
+            {"per_s": per_core},
+        ),
+    ]
+
+
+def relay(options: Options) -> Sequence[Row]:
+    """The daemon, a bare relay, and awaited publishing, in turns."""
+    return [
+        *_against("recorded", (), 100_000, options, goals=(2.0, None)),
+        *_against("tops", (1_000, 100_000), 60_000, options, goals=(None, 8.0)),
+        *(_paced(options, rate) for rate in (4_000, 20_000)),
+    ]
+
+
+def _paced(options: Options, rate: int) -> Row:
+    """Compare with a bare relay where frames come one by one."""
+    frames = 3 * rate
+    costs: dict[str, list[float]] = {"feed": [], "relay": []}
+    with bench(options.tree) as run:
+        venues = {name: run.venue("recorded") for name in costs}
+        feed = run.feed(venues["feed"], books_of(venues["feed"]))
+        processes = {"feed": feed, "relay": run.rival("relay", venues["relay"])}
+        for venue in venues.values():
+            all_followed(venue)
+        marks = run.marks()
+        time.sleep(SETTLE_S)
+        for _ in range(options.rounds):
+            for name, venue in venues.items():
+                marks.clear()
+                done = _relayed(run, frames) if name == "relay" else marks.wait
+                play = measured(run, venue, processes[name], frames, done, rate)
+                costs[name].append(play.cpu_us)
+    ours, bare = (median(told) for told in costs.values())
+    what = f"over a bare relay, recorded frames at {rate:,}/s"
+    text = f"{ours / bare:.2f} x ({ours:.1f} µs to {bare:.1f} µs)"
+    return Row("relay", what, "<= 2 x", text, ours <= 2 * bare, {"feed": ours, "relay": bare})
+
+
+def _against(
+    tape: str,
+    arguments: Sequence[int],
+    frames: int,
+    options: Options,
+    *,
+    goals: tuple[float | None, float | None],
+) -> Sequence[Row]:
+    costs: dict[str, list[float]] = {}
+    with bench(options.tree) as run:
+        venues = {
+            name: run.venue(tape, *arguments)
+            for name in ("feed", "relay", "publish", "publish-set")
+        }
+        processes = {
+            name: run.feed(venue, books_of(venue)) if name == "feed" else run.rival(name, venue)
+            for name, venue in venues.items()
+        }
+        for venue in venues.values():
+            all_followed(venue)
+        marks = run.marks()
+        time.sleep(SETTLE_S)
+        for number in range(options.rounds + 1):
+            for name, venue in venues.items():
+                count = frames // 5 if name.startswith("publish") else frames
+                marks.clear()
+                done = _relayed(run, count) if name == "relay" else marks.wait
+                play = measured(run, venue, processes[name], count, done)
+                if number:
+                    costs.setdefault(name, []).append(play.cpu_us)
+    return _ratios(tape, {name: median(told) for name, told in costs.items()}, goals)
+
+
+def _relayed(run: Bench, count: int) -> Callable[[], None]:
+    wanted = run.calls("publish") + count
+    return lambda: until(lambda: run.calls("publish") >= wanted, 60.0)
+
+
+def _ratios(
+    tape: str, cost: dict[str, float], goals: tuple[float | None, float | None]
+) -> Sequence[Row]:
+    most, least = goals
+    ours = cost["feed"]
+    over, under = ours / cost["relay"], cost["publish"] / ours
+    told = {name: f"{us:.1f} µs" for name, us in cost.items()}
+    frames = {"recorded": "recorded frames", "tops": "every frame a price"}[tape]
+    return [
+        Row(
+            "relay",
+            f"over a bare relay, {frames}",
+            f"<= {most:g} x" if most else "",
+            f"{over:.2f} x ({told['feed']} to {told['relay']})",
+            over <= most if most else None,
+            cost,
+        ),
+        Row(
+            "relay",
+            f"cheaper than an awaited PUBLISH, {frames}",
+            f">= {least:g} x" if least else "",
+            f"{under:.1f} x ({told['publish']}; with an awaited SET {told['publish-set']},"
+            f" {cost['publish-set'] / ours:.1f} x)",
+            under >= least if least else None,
+            cost,
+        ),
+    ]
+
+
+def polymarket(options: Options) -> Sequence[Row]:
+    """Changes of both tokens of a market, as the simulated venue writes them, hashes among them."""
+    frames = 15_000
+    with bench(options.tree) as run:
+        played, settings, mark = polymarket_play(run, frames * (options.rounds + 1))
+        feed = run.feed(played, settings)
+        all_followed(played)
+        marks = run.marks(mark)
+        time.sleep(SETTLE_S + 2)
+        marks.clear()
+        plays = [
+            measured(run, played, feed, frames, marks.wait) for _ in range(options.rounds + 1)
+        ][1:]
+    once = middle(plays)
+    note = f"{_spread(plays)}; {once.published:.0%} published"
+    return [at_most("polymarket", "a price_change of a pair", once.cpu_us, 15, "µs", note)]
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def latency(options: Options) -> Sequence[Row]:
+    """From the frame sent by the venue to the message decoded by a subscriber."""
+    rows = []
+    for rate, goals in ((1_000, (0.3, 1.0)), (4_000, (None, 2.0))):
+        with bench(options.tree) as run:
+            played = run.venue("growing", 20)
+            run.feed(played, books_of(played))
+            follows = run.reader("market:*:price")
+            all_followed(played)
+            time.sleep(SETTLE_S)
+            delays_ms = _delays_ms(run, played, follows, rate)
+        p50, p99, p999 = (_percentile(delays_ms, percent) for percent in (50, 99, 99.9))
+        wanted = ", ".join(
+            f"{name} <= {goal:g} ms"
+            for name, goal in zip(("p50", "p99"), goals, strict=True)
+            if goal
+        )
+        passed = p99 <= (goals[1] or p99) and p50 <= (goals[0] or p50)
+        text = f"p50 {p50:.3f}, p99 {p99:.3f}, p99.9 {p999:.3f} ms"
+        values = {"p50_ms": p50, "p99_ms": p99, "p999_ms": p999}
+        rows.append(
+            Row("latency", f"venue to subscriber, {rate:,}/s", wanted, text, passed, values)
+        )
+    return rows
+
+
+def _delays_ms(run: Bench, played: Remote, follows: Remote, rate: int) -> Sequence[float]:
+    marks = run.marks()
+    played.call("play", rate, rate)  # warm
+    marks.wait()
+    _all_seen(follows, rate + 1)
+    sizes: dict[str, float] = {seen[0]: seen[1] for seen in follows.call("take")}
+    marks.clear()
+    sent = played.call("play", 8 * rate, rate)
+    marks.wait()
+    _all_seen(follows, 8 * rate + 1)
+    seen_ns = {(market, size): at_ns for market, size, _, _, at_ns in follows.call("take")}
+    delays = []
+    for market, sent_ns in sent:
+        sizes[market] += 1
+        delays.append((seen_ns[market, sizes[market]] - sent_ns) / 1e6)
+    return sorted(delays)
+
+
+def _all_seen(follows: Remote, count: int) -> None:
+    until(lambda: follows.call("count") >= count, 10.0, 0.2)
+
+
+def _percentile(ordered: Sequence[float], percent: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def burst(options: Options) -> Sequence[Row]:
+    """40,000 frames at once, over 1,000 books."""
+    waits_ms, wrong = [], 0
+    count = 40_000
+    with bench(options.tree) as run:
+        played = run.venue("tops", 1_000, count * (options.rounds + 1))
+        run.feed(played, books_of(played))
+        follows, marks = run.reader("market:*:price"), run.marks()
+        all_followed(played)
+        time.sleep(SETTLE_S)
+        for _ in range(options.rounds):
+            marks.clear()
+            follows.call("take")
+            played.call("burst", count)
+            marks.wait()
+            time.sleep(0.5)
+            seen = follows.call("take")
+            wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
+            newest = {market: at_ns + wall_minus_monotonic for market, _, _, _, at_ns in seen}
+            last_read_ns = max(read_ns for _, _, _, read_ns, _ in seen)
+            waits_ms.append((max(newest.values()) - last_read_ns) / 1e6)
+            wrong += _wrong(run, played)
+    missing = f"{wrong} of {1_000 * options.rounds:,} tops of book wrong"
+    worst = max(waits_ms)
+    return [
+        at_most("burst", "newest prices after the last frame", worst, 100, "ms", "the worst round"),
+        Row("burst", "nothing lost from the books", "0 wrong", missing, wrong == 0),
+    ]
+
+
+def _wrong(run: Bench, played: Remote) -> int:
+    """Return how many markets have another price in Redis than at the venue."""
+    from arbees_feed.core.wire import MarketPrice  # noqa: PLC0415 - spawned processes need none
+
+    truth = played.call("tops")
+    values = run.redis.mget([f"market:{market}:last" for market in truth])
+    prices = [MarketPrice.from_msgpack(value) for value in values]
+    told = [(p.yes_bid, p.yes_bid_size, p.yes_ask, p.yes_ask_size) for p in prices]
+    return sum(a != b for a, b in zip(told, truth.values(), strict=True))

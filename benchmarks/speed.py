@@ -1,0 +1,63 @@
+"""How fast is the feed? Every goal with its measurement, in real processes on loopback.
+
+    python benchmarks/speed.py [--only cpu,relay] [--json FILE] [--write-docs] [--tree DIR]
+
+A venue that costs little plays frames over a WebSocket, the daemon runs with all checks on, Valkey
+is a process of its own, and so is the subscriber. With ARBEES_CORPUS set, recorded frames are
+played where the goal speaks of them. docs/benchmarks.md tells what each figure means.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from loopback import report, sections, sizes
+from loopback.report import Row
+
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+SECTIONS: Mapping[str, Callable[[sections.Options], Sequence[Row]]] = {
+    "cpu": sections.cpu,
+    "relay": sections.relay,
+    "polymarket": sections.polymarket,
+    "latency": sections.latency,
+    "burst": sections.burst,
+    "scale": sizes.scale,
+    "memory": sizes.memory,
+    "start": sizes.start,
+    "idle": sizes.idle,
+}
+
+
+def main() -> int:
+    """Measure what is asked for; exit 1 if a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas")
+    parser.add_argument("--json", type=Path, help="write figures, versions and machine here")
+    parser.add_argument("--write-docs", action="store_true", help=f"put the table into {DOCS.name}")
+    parser.add_argument("--tree", default="", help="measure the daemon of another source tree")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    wanted = arguments.only.split(",")
+    if unknown := set(wanted) - SECTIONS.keys():
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    options = sections.Options(arguments.rounds, arguments.tree)
+    rows: list[Row] = []
+    for name in wanted:
+        began_s = time.monotonic()
+        rows += SECTIONS[name](options)
+        print(f"{name}: {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
+    report.show(rows)
+    told = report.told(rows)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(told, indent=2) + "\n")
+    if arguments.write_docs:
+        report.write_docs(told, DOCS)
+    return int(any(row.passed is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
