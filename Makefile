@@ -106,6 +106,10 @@ bench: $(VENV)/.dev ## Measure: every script in benchmarks/
 	done
 	$(BIN)/python benchmarks/speed.py
 
+.PHONY: reliability
+reliability: $(VENV)/.dev ## Try every fault (20 minutes) and write the tables of docs/reliability.md
+	$(BIN)/python benchmarks/reliability.py
+
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Feed mutated frames to the decoders for FUZZ_SECONDS (60); a failing input is kept
 	PYTHONPATH=tests $(BIN)/python -m properties.fuzz

@@ -134,6 +134,7 @@ class VenueLink:
             if self.session is session:
                 self._feed.lost(self, session, reason)
                 self.session = None
+            session.dismantle()
 
     def _new_session(self, connection: Connection) -> Session:
         feed = self._feed

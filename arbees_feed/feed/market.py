@@ -75,6 +75,7 @@ class Watch:
     __slots__ = (
         "asked_s",
         "copied_s",
+        "cures",
         "heard_s",
         "proved_s",
         "seen",
@@ -89,9 +90,11 @@ class Watch:
         """`Market.changes` when last looked at."""
         self.heard_s, self.proved_s = now_s, 0.0
         """When a change was last seen; when the venue's own answer last agreed."""
-        self.usual_s = 10.0
+        self.usual_s = 4.0
         """How long it usually is from one change to the next."""
         self.asked_s = 0.0
+        self.cures = 0
+        """How often of late an answer over the connection showed the book to be wrong."""
         self.copied_s = 0.0
         """When the flight recorder last copied the book."""
         self.wrong_since_s = 0.0

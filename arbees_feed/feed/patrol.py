@@ -22,6 +22,7 @@ _USUAL: Final = 5.0
 _SILENT_AT_LEAST_S: Final = 4.0
 _SILENT_AT_MOST_S: Final = 60.0
 _LEARN: Final = 0.2
+_LATER_NS: Final = 1_000_000_000
 _CHECKSUM_GRACE_S: Final = 2.0
 _CHECKSUM_SETTLES_S: Final = 10.0
 _CHECKSUMS_AT_ONCE: Final = 4
@@ -80,7 +81,10 @@ class Patrol:
             watch.heard_s, watch.suspicion = now_s, ""
             watch.unverified = True
             return True
-        if now_s >= max(watch.heard_s, watch.proved_s, watch.asked_s) + _patience_s(watch):
+        due_s = max(watch.heard_s, watch.proved_s, watch.asked_s) + _patience_s(watch)
+        if now_s >= watch.asked_s + _SILENT_AT_LEAST_S and _is_contradicted(market):
+            due_s = now_s
+        if now_s >= due_s:
             watch.asked_s = now_s
             self._questions.add(Question(market, session, Reason.SILENCE))
         return watch.unverified
@@ -106,6 +110,14 @@ class Patrol:
         elif now_s - watch.wrong_since_s >= _CHECKSUM_GRACE_S:
             watch.suspicion = "its checksum does not come out"
             self._questions.add(Question(market, session, Reason.CHECKSUM))
+
+
+def _is_contradicted(market: Market) -> bool:
+    """Tell whether the ticker tells another top than the book, of a clearly later time."""
+    ticker, book = market.ticker, market.book
+    if ticker is None or book is None or ticker.ts_ns <= market.ts_ns + _LATER_NS:
+        return False
+    return (ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size) != book.top()
 
 
 def state_of(market: Market, now_s: float) -> Liveness:

@@ -40,6 +40,8 @@ UNTIMED_GRACE_S: Final = 1.5
 ROUNDS: Final = 3
 CANARY_ROUNDS: Final = 2
 """So many answers must differ before a difference counts that may be one of time."""
+CURES: Final = 2
+"""A book that answers had to mend so often, with none between that agreed, gets no changes."""
 REST_EVERY_S: Final = 5.0
 FUTURE_NS: Final = 5_000_000_000
 """How far a venue's clock may be ahead of ours."""
@@ -183,7 +185,20 @@ class Prober:
             self._differs(question, text)
             self._questions.close(question)
             _prove(market, self._now_s)
-        return True
+        return self._cure(market, text)
+
+    def _cure(self, market: Market, text: str) -> bool:
+        """Take the answer for our book; a market that needs it again is subscribed anew."""
+        watch, link = watch_of(market, self._now_s), market.book_link
+        watch.cures += 1
+        watch.usual_s = 0.0  # look again soon, whatever is usual
+        if watch.cures < CURES or not isinstance(link, Session):
+            return True
+        watch.cures = 0
+        link.remove([market.id])
+        link.add([market.id])
+        self._table.disprove(market, f"its changes do not come: {text}", self._now_ns)
+        return False
 
     def take_rest(self) -> list[MarketId]:
         """Return the markets to ask about over REST now; their questions wait for the answer.
@@ -252,6 +267,8 @@ class Prober:
 
     def _rounds(self, question: Question) -> int:
         """Return how many answers it takes; a silent connection can't be caught in the middle."""
+        if question.unanswered:
+            return 1
         return CANARY_ROUNDS if question.is_canary else ROUNDS
 
     def _compare(self, question: Question, told: BookTold) -> Verdict:
@@ -313,6 +330,7 @@ class Prober:
 
     def _agrees(self, question: Question) -> None:
         self.stats.agreed += 1
+        watch_of(question.market, self._now_s).cures = 0
         self._table.note(question.market.id, "answer", "agrees")
         self._questions.close(question)
         _prove(question.market, self._now_s)

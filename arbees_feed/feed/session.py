@@ -13,7 +13,7 @@ from arbees_feed.core.book import OrderBook
 from arbees_feed.core.drift import OPENING
 from arbees_feed.core.events import Event, LevelChanged, LevelSet, Notice, TopOfBook, TopTold
 from arbees_feed.core.model import Liveness, MarketId
-from arbees_feed.core.venue import Decoder, DecoderStats
+from arbees_feed.core.venue import Decoder
 from arbees_feed.errors import ConnectionLost, FeedError
 from arbees_feed.feed.age import MessageAge
 from arbees_feed.feed.flight import TICK, FlightRecorder
@@ -92,6 +92,9 @@ class Session:
     ) -> None:
         self._connection = connection
         self._decoder = decoder
+        self.stats = decoder.stats
+        """What the decoder counted."""
+        self._is_over = False
         self._table = table
         self._silence_timeout_s = silence_timeout_s
         self._born_s = connection.last_life_s
@@ -108,11 +111,6 @@ class Session:
         self._data = self._data_seen = 0
         self._newest: Sequence[Event] = ()
         self._failure = ""
-
-    @property
-    def stats(self) -> DecoderStats:
-        """What the decoder counted."""
-        return self._decoder.stats
 
     async def run(self, markets: Sequence[MarketId]) -> None:
         """Subscribe and work until the connection ends.
@@ -210,6 +208,15 @@ class Session:
             return self._silence_timeout_s
         return min(self._silence_timeout_s, FIRST_FRAME_S)
 
+    def dismantle(self) -> None:
+        """The connection is no more: let go what its decoder has learnt.
+
+        A decoder knows its own methods by kind of frame, so it is in a cycle with itself, and the
+        garbage collector comes seldom.
+        """
+        self._is_over = True
+        vars(self._decoder).clear()
+
     def liveness(self) -> Liveness:
         """Return live, quiet or suspect."""
         return self.pulse.state(self._monotonic())
@@ -236,23 +243,26 @@ class Session:
 
     def resync(self, market: MarketId, reason: str) -> None:
         """Ask the venue for a fresh snapshot of one market, within a tick."""
-        self._decoder.resync(market, reason)
+        if not self._is_over:
+            self._decoder.resync(market, reason)
 
     def add(self, markets: Sequence[MarketId]) -> None:
         """Subscribe further markets, within a tick."""
-        self._decoder.add(markets)
+        if not self._is_over:
+            self._decoder.add(markets)
 
     def remove(self, markets: Sequence[MarketId]) -> None:
         """Unsubscribe markets, within a tick."""
-        self._decoder.remove(markets)
+        if not self._is_over:
+            self._decoder.remove(markets)
 
     def probe(self, markets: Sequence[MarketId]) -> bool:
         """Ask the venue for its books, to compare, within a tick; False: ask over REST."""
-        return self._decoder.probe(markets)
+        return self._is_over or self._decoder.probe(markets)
 
     def verify(self, market: MarketId, book: OrderBook) -> bool | None:
         """Judge a book by the venue's own checksum, if it has one."""
-        return self._decoder.verify(market, book)
+        return None if self._is_over else self._decoder.verify(market, book)
 
 
 def first(group: BaseExceptionGroup[FeedError]) -> FeedError:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from arbees_feed.core.book import LIVE, OrderBook
 from arbees_feed.core.drift import ZeroWatch
+from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import (
     ONE_DOLLAR,
     SOURCE_BOOK,
@@ -24,9 +25,18 @@ AGAIN_S = 10.0
 """How long a fresh book that is no better than the last may take before another is asked for."""
 
 
-def _floor_ns(market: Market, book: OrderBook | None) -> int:
-    """Return the venue time that a ticker must have: never older than what a book has shown."""
-    return market.floor_ns if book is None else max(market.ts_ns, market.floor_ns)
+def _stands_in(ticker: TopOfBook, market: Market, book: OrderBook | None) -> bool:
+    """Tell whether a ticker may be shown where there is no book in step.
+
+    It must not be older than what a book has shown. One without any quote does not take the place
+    of a book that had some and is in doubt: both may have been emptied by a release of the venue.
+    """
+    if book is None:
+        return not 0 < ticker.ts_ns < market.floor_ns
+    is_empty = not (ticker.bid_size or ticker.ask_size)
+    if is_empty and market.priced:
+        return False
+    return not 0 < ticker.ts_ns < max(market.ts_ns, market.floor_ns)
 
 
 class Showcase:
@@ -57,7 +67,7 @@ class Showcase:
             if not market.agrees:
                 self.doubt(market, "top of book is not what the venue says")
                 return
-        elif ticker is not None and not 0 < ticker.ts_ns < _floor_ns(market, book):
+        elif ticker is not None and _stands_in(ticker, market, book):
             market.ts_ns = ticker.ts_ns
             bid, bid_size, ask, ask_size = ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size
             source = market.ticker_source

@@ -264,7 +264,7 @@ def test_a_frozen_market_becomes_stale_and_its_siblings_stay() -> None:
             stage.session.pulse.data(stage.clock.now_s)
             stage.moves(M[0], 6 * S + tick)
 
-    stage.pass_time(60.0, move)
+    stage.pass_time(30.0, move)
     assert stage.asked == [[M[1]]]
     for _ in range(ROUNDS):  # the connection gave no answer, and REST tells another book
         stage.prober.answered([M[1]], [told(M[1], OTHER, in_step=False)])
@@ -284,7 +284,7 @@ def test_a_market_that_alone_does_not_answer_is_judged_by_rest(rest: str) -> Non
     def live() -> None:
         stage.session.pulse.data(stage.clock.now_s)
 
-    stage.pass_time(60.0, live)
+    stage.pass_time(30.0, live)
     asked = stage.asked[0]
     if rest == "fails":
         stage.prober.unanswered(asked)

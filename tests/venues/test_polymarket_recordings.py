@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.quotes import collecting_table
 from support.recordings import corpus, frames
+from support.reliability import record
 
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.venue import DecoderOptions
@@ -97,6 +98,15 @@ def test_every_recorded_state_verifies_and_nothing_is_suspected(name: str) -> No
         replay.receive(frame)
     replay.wait_until(replay.now_s + 5)
     stats = replay.decoder.stats
+    record(
+        "recordings",
+        recording=name,
+        frames=len(recorded),
+        hashes_right=replay.right,
+        in_a_batch=replay.undecided,
+        wrong=len(replay.wrong),
+        false_suspicions=len(replay.resyncs) + stats.resyncs,
+    )
     assert [replay.judge(token) for token in tokens] == [True] * len(tokens)
     assert replay.wrong == []
     assert replay.right >= 0.85 * (replay.right + replay.undecided)
