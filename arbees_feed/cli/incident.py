@@ -148,7 +148,7 @@ class Reenactment:
         self.table.apply([snapshot], self._deck, self._now_ns)
 
     def _play(self, frame: Frame, number: int) -> bool:
-        self._pass_time(frame[0])
+        self._pass_time(frame[0] - 1)  # what was decided in that very ns came after the frame
         if frame[1] == TICK:
             return self._tick(number)
         try:

@@ -402,6 +402,22 @@ for name, inject in (
     )
 
 
+IN_EVERY_RUN = frozenset(
+    {
+        "nothing",
+        "one frame dropped",
+        "sequence reset",
+        "wrong hash",
+        "a level told wrong, found by its hash",
+        "crossed by an order that is not there",
+        "noise: truncated",
+        "misshapen book: nulls",
+        "drift: zeros",
+        "error 25 ends subscriptions",
+        "cut",
+    }
+)
+"""One of each sort; the rest is `slow` for their number, and `make reliability` tries them all."""
 QUICK = [fault for fault in FAULTS if not fault.is_slow or str(fault) in BROKEN]
 SLOW = sorted((fault for fault in FAULTS if fault not in QUICK), key=lambda f: (f.warm_s, f.name))
 
@@ -410,6 +426,8 @@ def case(fault: Fault) -> Any:
     """Return a parameter, marked if the fault is not met as promised yet."""
     reason = BROKEN.get(str(fault))
     marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+    if fault.name not in IN_EVERY_RUN:
+        marks.append(pytest.mark.slow)
     return pytest.param(fault, id=str(fault), marks=marks)
 
 

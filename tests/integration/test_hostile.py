@@ -208,7 +208,7 @@ async def test_the_last_words_of_a_venue_are_harmless_in_its_own_hash(
         await reader.until(lambda: daemon.venues[0].feed.decoded().venue_errors == 1)
         client = Redis.from_url(redis_url, decode_responses=True)
         async with client, asyncio.timeout(15):
-            while "error 99" not in await client.hget("feed:venue:kalshi", "last_problem"):
+            while "error 99" not in (await client.hget("feed:venue:kalshi", "last_problem") or ""):
                 await reader.heartbeat()
         await assert_harmless(redis_url, reader, log)
 

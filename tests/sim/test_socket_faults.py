@@ -117,7 +117,9 @@ async def test_handshakes_hang_until_the_fault_ends(open_sim, connect, venue):
     sim = await open_sim()
     sim.faults.slow_handshake(venue)
     connecting = asyncio.ensure_future(connect[venue](sim))
-    await asyncio.sleep(BLINK_S)
+    async with asyncio.timeout(10):
+        while not sim.counters["fault_slow_handshakes"]:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(BLINK_S)
     assert not connecting.done()
     assert sim.counters["fault_slow_handshakes"] == 1
     await sim.faults.end("slow_handshake", venue)
