@@ -138,6 +138,9 @@ class Prober:
             self._audit(now_s)
         for question in self._questions.asked():
             self._follow(question, now_s)
+        for question in self._questions.waiting():
+            if self._is_void(question):
+                self._questions.close(question)
         self._ask(now_s)
 
     def _ask(self, now_s: float) -> None:
@@ -285,6 +288,7 @@ class Prober:
     def _follow(self, question: Question, now_s: float) -> None:
         """See to a question that was asked: void, to be judged again, or without an answer."""
         if self._is_void(question):
+            self._rest.pop(question.market.id, None)
             self._questions.close(question)
         elif question.told is not None:
             if now_s >= question.judge_s:

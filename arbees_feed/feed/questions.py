@@ -111,6 +111,10 @@ class Questions:
         """Iterate over what was asked and has not been settled."""
         return iter(list(self._asked.values()))
 
+    def waiting(self) -> Iterator[Question]:
+        """Iterate over what is still to be asked."""
+        return iter(list(self._waiting.values()))
+
     def of(self, session: Session) -> list[Question]:
         """Return the questions about a connection as a whole."""
         every = [*self._asked.values(), *self._waiting.values()]
