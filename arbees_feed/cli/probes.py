@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -19,6 +18,7 @@ from arbees_feed.app.plan import VenuePlan, plans
 from arbees_feed.cli.prices import redis_url
 from arbees_feed.config import Settings, redact_text, redact_url
 from arbees_feed.config.keys import load_credentials
+from arbees_feed.core.clock import CUT_S, date_of
 from arbees_feed.core.venue import Credentials
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import FeedError, SettingsError
@@ -204,13 +204,8 @@ async def _get(http: aiohttp.ClientSession, what: str, url: str) -> Finding:
 
 def _clock_offset_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """Return the server's clock less ours; its header is cut to whole seconds."""
-    try:
-        told_s = parsedate_to_datetime(headers["Date"]).timestamp()
-        # An answer out of a cache has the date of its making.
-        told_s += float(headers.get("Age", "0"))
-    except (KeyError, ValueError):
-        return None
-    return round(told_s + 0.5 - now_s, 1)
+    told_s = date_of(headers)
+    return None if told_s is None else round(told_s + CUT_S / 2 - now_s, 1)
 
 
 def _clock_text(offset_s: float | None) -> str:
