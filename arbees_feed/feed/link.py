@@ -226,19 +226,20 @@ class VenueLink:
 
     def _finish(self, relief: Relief) -> None:
         feed, old, old_task = self._feed, self.session, self._task
+        has_failed = old_task is asyncio.current_task()
         self._task = self._relief_task
         relief.done, self._replaced = True, old
         now_ns = time.time_ns()
-        sound = relief.handover.planned and old_task is not asyncio.current_task()
+        sound = relief.handover.planned and not has_failed
         untold = feed.table.handovers.finish(relief.handover, now_ns, old_is_sound=sound)
         feed.table.apply(untold, relief.session, now_ns)
         self.session, self.opened_s = relief.session, time.monotonic()
-        self.reliefs += old_task is not asyncio.current_task()
+        self.reliefs += not has_failed
         self._relief, self._relieving = None, False
         if old is not None:
             feed.table.lose(old, "another connection has taken over")
         _log.info("another connection has taken over", connection=self.name)
-        if old_task is not None and old_task is not asyncio.current_task():
+        if old_task is not None and not has_failed:
             old_task.cancel()
 
     def _abandon(self, relief: Relief | None, reason: str) -> None:

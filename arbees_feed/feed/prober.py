@@ -123,10 +123,8 @@ class Prober:
         if not books:
             tickers = (m for m in self._table if m.ticker is not None and m.ticker_link is session)
             for market in nlargest(_CANARIES, tickers, key=lambda m: m.ts_ns):
-                self._ask_ticker(market, session, Reason.CANARY)
-
-    def _ask_ticker(self, market: Market, session: Session, reason: Reason) -> None:
-        self._questions.add(Question(market, session, reason, ticker=market.ticker))
+                canary = Question(market, session, Reason.CANARY, ticker=market.ticker)
+                self._questions.add(canary)
 
     def step(self, now_s: float, now_ns: int) -> None:
         """Look at a portion of the books, and see to what was asked."""
@@ -287,16 +285,15 @@ class Prober:
 
     def _follow(self, question: Question, now_s: float) -> None:
         """See to a question that was asked: void, to be judged again, or without an answer."""
-        if self._is_void(question):
+        late = question.over_rest and now_s - question.asked_s >= REST_ANSWER_S
+        if self._is_void(question) or (late and question.told is None):
             self._rest.pop(question.market.id, None)
             self._questions.close(question)
         elif question.told is not None:
             if now_s >= question.judge_s:
                 self._judge(question, question.told)
         elif question.over_rest:
-            if now_s - question.asked_s >= REST_ANSWER_S:
-                self._rest.pop(question.market.id, None)
-                self._questions.close(question)
+            return
         elif now_s - question.asked_s >= ANSWER_S:
             self._overdue(question)
 

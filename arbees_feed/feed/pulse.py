@@ -21,7 +21,7 @@ _FORGET: Final = 0.98
 
 
 class Pulse:
-    """Of one connection; `data` and `look` are called at each tick of its session."""
+    """Of one connection; `data` and `should_ask` are called at each tick of its session."""
 
     def __init__(self, now_s: float) -> None:
         self.data_s = now_s
