@@ -17,8 +17,6 @@ from arbees_feed.sim.garbage import MISSHAPEN, NOISE
 VENUES = ("kalshi", "polymarket")
 FAULTS: list[Fault] = []
 AUDIT = {"trust.audit_per_minute": "10000", "trust.probes_per_s": "1000"}
-BROKEN: dict[str, str] = {}
-"""What is not met as promised yet, and why."""
 """Faults that are not met as promised yet, and why."""
 
 
@@ -418,16 +416,13 @@ IN_EVERY_RUN = frozenset(
     }
 )
 """One of each sort; the rest is `slow` for their number, and `make reliability` tries them all."""
-QUICK = [fault for fault in FAULTS if not fault.is_slow or str(fault) in BROKEN]
+QUICK = [fault for fault in FAULTS if not fault.is_slow]
 SLOW = sorted((fault for fault in FAULTS if fault not in QUICK), key=lambda f: (f.warm_s, f.name))
 
 
 def case(fault: Fault) -> Any:
-    """Return a parameter, marked if the fault is not met as promised yet."""
-    reason = BROKEN.get(str(fault))
-    marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-    if fault.name not in IN_EVERY_RUN:
-        marks.append(pytest.mark.slow)
+    """Return a parameter, `slow` unless it stands for its sort in every run."""
+    marks = [] if fault.name in IN_EVERY_RUN else [pytest.mark.slow]
     return pytest.param(fault, id=str(fault), marks=marks)
 
 
