@@ -32,7 +32,9 @@ from arbees_feed.ops.http import Readiness, serve
 from arbees_feed.ops.metrics import Metrics
 from arbees_feed.ops.stalls import Stalls
 from arbees_feed.publish.leftovers import Leftovers
-from arbees_feed.publish.service import MIRROR_PHASES, Pipe, PipeOwner, Publisher
+from arbees_feed.publish.mirror import MIRROR_PHASES
+from arbees_feed.publish.pipe import Pipe, PipeOwner
+from arbees_feed.publish.service import Publisher
 from arbees_feed.publish.status import StatusBoard
 from arbees_feed.publish.subscribers import SubscriberWatch
 from arbees_feed.supervisor import Policy, Supervisor

@@ -9,7 +9,7 @@ feed one encoding.
 import asyncio
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ class TappedConnection:
 
     @property
     def received_ns(self) -> int:
-        """Unix ns at which the frame last returned was read from the socket."""
+        """Unix ns at which the frames last returned were read from the socket."""
         return self._connection.received_ns
 
     @property
@@ -71,20 +71,21 @@ class TappedConnection:
         """The reason of the venue's close frame."""
         return self._connection.close_reason
 
-    async def receive(self) -> bytes:
-        """Return the next frame, or raise ConnectionLost."""
+    async def receive(self) -> Sequence[bytes]:
+        """Return the frames that come next, one at least, or raise ConnectionLost."""
         try:
-            frame = await self._connection.receive()
+            frames = await self._connection.receive()
         except ConnectionLost as exc:
             self._end(str(exc))
             raise
         except asyncio.CancelledError:
             self._end("")
             raise
-        self._tape.add(
-            Frame(self.received_ns, self._venue, self._name, frame.decode(errors="replace"))
-        )
-        return frame
+        for frame in frames:
+            self._tape.add(
+                Frame(self.received_ns, self._venue, self._name, frame.decode(errors="replace"))
+            )
+        return frames
 
     async def send(self, frame: bytes) -> None:
         """Send a text frame, or raise ConnectionLost."""

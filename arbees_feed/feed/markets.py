@@ -356,10 +356,6 @@ class MarketTable:
         if len(self._tombstones) > TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
 
-    def books_live(self) -> int:
-        """Count the books that are in step."""
-        return sum(m.book is not None and m.book.state is LIVE for m in self)
-
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""
         if not self._showcase.troubled:

@@ -11,7 +11,6 @@ connection whose canaries are behind, or do not answer, is replaced.
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from heapq import nlargest, nsmallest
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from arbees_feed.core.book import BookState
 from arbees_feed.core.events import BookTold, NoBook
 from arbees_feed.core.model import MarketId
+from arbees_feed.feed.canaries import canaries
 from arbees_feed.feed.compare import Verdict, compare, compare_top, difference, top_of
 from arbees_feed.feed.market import Market
 from arbees_feed.feed.markets import MarketTable
@@ -46,7 +46,6 @@ REST_EVERY_S: Final = 5.0
 FUTURE_NS: Final = 5_000_000_000
 """How far a venue's clock may be ahead of ours."""
 AUDIT_S: Final = 60.0
-_CANARIES: Final = 5
 _URGENT: Final = frozenset({Reason.CANARY, Reason.CHECKSUM})
 _FIRST_AUDIT_S: Final = 15.0
 
@@ -117,14 +116,9 @@ class Prober:
 
     def ask_canaries(self, session: Session, markets: Iterable[MarketId]) -> None:
         """Find out whether a silent connection is quiet: ask about those that move most."""
-        books = [m for m in map(self._table.get, markets) if m is not None and is_on(m, session)]
-        for market in nsmallest(_CANARIES, books, key=lambda m: watch_of(m, self._now_s).usual_s):
-            self._questions.add(Question(market, session, Reason.CANARY))
-        if not books:
-            tickers = (m for m in self._table if m.ticker is not None and m.ticker_link is session)
-            for market in nlargest(_CANARIES, tickers, key=lambda m: m.ts_ns):
-                canary = Question(market, session, Reason.CANARY, ticker=market.ticker)
-                self._questions.add(canary)
+        for market in canaries(self._table, session, markets, self._now_s):
+            ticker = None if is_on(market, session) else market.ticker
+            self._questions.add(Question(market, session, Reason.CANARY, ticker))
 
     def step(self, now_s: float, now_ns: int) -> None:
         """Look at a portion of the books, and see to what was asked."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from arbees_feed.core.book import LIVE
 from arbees_feed.core.events import NoBook, Refused, TopOfBook
 from arbees_feed.core.model import Liveness, MarketId, VenueState
 from arbees_feed.core.sharding import assign
@@ -206,7 +207,7 @@ class VenueFeed:
 
     def _progress(self) -> None:
         """Count the books that are there, and say how far filling them has got."""
-        before, self.books_live = self.books_live, self.table.books_live()
+        before, self.books_live = self.books_live, self._count_books()
         if self.books_live == self.books_wanted:
             if before != self.books_live:
                 _log.info("books filled", venue=self.spec.name, books=self.books_live)
@@ -217,6 +218,11 @@ class VenueFeed:
                 books=self.books_live,
                 wanted=self.books_wanted,
             )
+
+    def _count_books(self) -> int:
+        markets = (self.table.get(market) for link in self.links for market in link.markets)
+        books = (market.book for market in markets if market is not None)
+        return sum(book is not None and book.state is LIVE for book in books)
 
     @property
     def books_wanted(self) -> int:

@@ -6,6 +6,7 @@ at, and there is no lock because there is nothing to race. What a decoder learnt
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -25,6 +26,7 @@ FIRST_FRAME_S = 10.0
 """A venue answers a subscription, or a ping, within a second or two."""
 _SAMPLED = 0xFF
 """One frame in so many is looked at in full, whatever it says."""
+_RECENT = 20
 _TIMED = (LevelChanged, LevelSet, TopTold, TopOfBook)
 """Events whose time is that of a change; a snapshot's may be hours old."""
 
@@ -35,8 +37,8 @@ class Connection(Protocol):
     received_ns: int
     last_life_s: float
 
-    async def receive(self) -> bytes:
-        """Return the next frame, or raise ConnectionLost."""
+    async def receive(self) -> Sequence[bytes]:
+        """Return the frames that come next, one at least, or raise ConnectionLost."""
 
     async def send(self, frame: bytes) -> None:
         """Send a text frame, or raise ConnectionLost."""
@@ -106,6 +108,8 @@ class Session:
         self._monotonic = monotonic
         self.pulse = Pulse(monotonic())
         self.age = MessageAge()
+        self.recent: deque[MarketId] = deque(maxlen=_RECENT)
+        """Markets whose ticker came last when looked at, a few times a second; the newest last."""
         self.answers = 0
         """Answers to questions of ours among the frames; they are no sign of traffic."""
         self._data = self._data_seen = 0
@@ -142,18 +146,20 @@ class Session:
         await self._flush()
         count = 0
         while True:
-            frame = await receive()
-            count += 1
-            if keep is not None:
-                keep((connection.received_ns, frame))
-            if count <= OPENING or not count & _SAMPLED:
-                self._watcher.sample(frame, opening=count <= OPENING)
-            events = decode(frame)
-            if events:
-                if type(events[0]) is not Notice:
-                    self._data += 1
-                    self._newest = events
-                apply(events, self, connection.received_ns)
+            frames = await receive()
+            received_ns = connection.received_ns
+            for frame in frames:
+                count += 1
+                if keep is not None:
+                    keep((received_ns, frame))
+                if count <= OPENING or not count & _SAMPLED:
+                    self._watcher.sample(frame, opening=count <= OPENING)
+                events = decode(frame)
+                if events:
+                    if type(events[0]) is not Notice:
+                        self._data += 1
+                        self._newest = events
+                    apply(events, self, received_ns)
             if outbox:
                 await self._flush()
 
@@ -184,14 +190,16 @@ class Session:
         if data != self._data_seen:
             self._data_seen = data
             pulse.data(now_s)
-            self._sample_age(now_s)
+            self._sample(now_s)
         elif pulse.should_ask(now_s):
             self._watcher.ask(self)
         if pulse.is_unproven(now_s) and self._watcher.is_busy():
             raise ConnectionLost(f"alive, but no data in {now_s - pulse.proved_s:.0f} s")
 
-    def _sample_age(self, now_s: float) -> None:
+    def _sample(self, now_s: float) -> None:
         event = self._newest[-1] if self._newest else None
+        if isinstance(event, TopOfBook):
+            self.recent.append(event.market)
         if isinstance(event, _TIMED) and event.ts_ns:
             self.age.add((self._connection.received_ns - event.ts_ns) / 1e6, now_s)
 

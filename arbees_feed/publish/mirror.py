@@ -10,9 +10,13 @@ from arbees_feed.core.wire import Names
 from arbees_feed.publish import resp
 from arbees_feed.publish.batches import Batch, Draft
 from arbees_feed.publish.outlet import Outlet
+from arbees_feed.publish.quotehash import QuoteHash
 
-PHASES = 10
+MIRROR_PHASES = 10
 """The `:quote` hash of a market is written in one tenth of each second, its own."""
+
+WRITTEN_AT_ONCE = 500
+"""Hashes written in one go, less than a millisecond of work, so that frames are read in between."""
 
 TRIED_AT_ONCE = 10
 """Markets written to see whether Redis still refuses."""
@@ -23,8 +27,8 @@ class Mirrors:
 
     def __init__(self, names: Names, session: int) -> None:
         self._names = names
-        self._session = session
-        self.due: list[dict[Outlet, None]] = [{} for _ in range(PHASES)]
+        self._quote_hash = QuoteHash(session)
+        self.due: list[dict[Outlet, None]] = [{} for _ in range(MIRROR_PHASES)]
         self.refused = False
         """Redis refuses them: a few are tried each time, and the rest waits."""
 
@@ -32,15 +36,19 @@ class Mirrors:
         """Whether any is due."""
         return any(self.due)
 
-    def take(self, phase: int, *, flowing: bool) -> Sequence[Outlet]:
-        """Return the outlets to write in this phase; they are not due any more.
+    def take(self, phase: int, most: int, *, flowing: bool) -> Sequence[Outlet]:
+        """Return outlets to write in this phase, *most* at most; they are not due any more.
 
         While prices wait (not *flowing*) one goes in between, so that none is put off for ever.
         """
         due = self.due[phase]
-        if not due:
-            return ()
-        most = 1 if not flowing else TRIED_AT_ONCE if self.refused else len(due)
+        if not flowing:
+            most = 1
+        elif self.refused:
+            most = TRIED_AT_ONCE
+        if len(due) <= most:
+            self.due[phase] = {}
+            return list(due)
         outlets = list(islice(due, most))
         for outlet in outlets:
             del due[outlet]
@@ -53,10 +61,19 @@ class Mirrors:
 
     def put_in(self, draft: Draft, outlets: Iterable[Outlet]) -> None:
         """Write *outlets* into *draft*."""
+        command = self._quote_hash.command
         for outlet in outlets:
+            quote = outlet.sent
+            if quote is None:
+                continue
             draft.begin(outlet)
-            for command in mirror_commands(outlet, self._names, self._session):
-                draft.add(command)
+            key, market = outlet.quote_key.encode(), outlet.market.encode()
+            draft.add(
+                command(key, market, outlet.platform.encode(), quote, outlet.seq, outlet.pub_ns)
+            )
+            if not (outlet.kept and outlet.listed) or outlet.retire_s:
+                for further in upkeep_commands(outlet, self._names):
+                    draft.add(further)
 
     def judge(self, batch: Batch) -> None:
         """Take back what was refused of a batch of mirrors."""
@@ -65,21 +82,14 @@ class Mirrors:
             self.again(outlet)
 
 
-def mirror_commands(outlet: Outlet, names: Names, session: int) -> Sequence[bytes]:
-    """Return the commands for an outlet of which a quote was sent."""
-    quote = outlet.sent
-    if quote is None:
-        return ()
-    fields = resp.quote_fields(
-        quote, outlet.market, outlet.platform, session, outlet.seq, outlet.pub_ns
-    )
-    commands = [resp.command("HSET", outlet.quote_key, *fields)]
+def upkeep_commands(outlet: Outlet, names: Names) -> Sequence[bytes]:
+    """Return the commands that keep a market's keys, or end them."""
     keys = (outlet.last_key, outlet.quote_key)
     ids = names.markets(outlet.platform)
     if outlet.retire_s:
-        commands.append(resp.command("SREM", ids, outlet.market))
-        commands += [resp.command("EXPIRE", key, outlet.retire_s) for key in keys]
-        return commands
+        expiries = (resp.command("EXPIRE", key, outlet.retire_s) for key in keys)
+        return [resp.command("SREM", ids, outlet.market), *expiries]
+    commands = []
     if not outlet.kept:
         # HSET leaves a time to live as it is: a former owner of the market may have set one.
         outlet.kept = True

@@ -13,6 +13,7 @@ oldest, where the right one to keep is the newest of each market).
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 
 from arbees_feed.core.events import Trade
@@ -23,22 +24,18 @@ from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 from arbees_feed.publish import resp
 from arbees_feed.publish.batches import Batch, Draft, Kind, Unacknowledged
 from arbees_feed.publish.depths import Depths
-from arbees_feed.publish.mirror import PHASES, TRIED_AT_ONCE, Mirrors
+from arbees_feed.publish.mirror import MIRROR_PHASES, TRIED_AT_ONCE, WRITTEN_AT_ONCE, Mirrors
 from arbees_feed.publish.outlet import Outlet
 from arbees_feed.publish.outlets import Outlets
 from arbees_feed.publish.payloads import trade_payload
-from arbees_feed.publish.pipe import Dial, Pipe, PipeOwner, Refusal
+from arbees_feed.publish.pipe import Dial, Pipe, Refusal
 from arbees_feed.publish.refused import Refused
 from arbees_feed.publish.stats import PublisherStats
 from arbees_feed.publish.trouble import Trouble
 from arbees_feed.publish.window import Window
 
-__all__ = ["MIRROR_PHASES", "Pipe", "PipeOwner", "Publisher", "PublisherStats"]
-
 DRAIN_AT_ONCE = 2_000
 """Waiting markets written in one go, so that frames are read in between."""
-
-MIRROR_PHASES = PHASES
 
 TRY_EVERY_PHASES = 5
 """Tenths of a second from one try to the next."""
@@ -304,13 +301,17 @@ class Publisher:
             self.flowing = False
         if self._phase % TRY_EVERY_PHASES == 0:
             self._try_again()
-        self._write_phase(self._phase)
+        self._write_phase(self._phase, len(self._mirrors.due[self._phase]))
 
-    def _write_phase(self, phase: int) -> None:
+    def _write_phase(self, phase: int, due: int, at_once: int = WRITTEN_AT_ONCE) -> None:
+        """Write *due* hashes of a phase, so many at once, so that frames are read in between."""
         if self._pipe is None or self._pipe.paused or self._refused.prices:
             return
-        if outlets := self._mirrors.take(phase, flowing=self.flowing):
+        outlets = self._mirrors.take(phase, min(due, at_once), flowing=self.flowing)
+        if outlets:
             self._write_mirrors(outlets)
+        if len(outlets) == at_once:
+            self._call_soon(partial(self._write_phase, phase, due - at_once))
 
     def _write_mirrors(self, outlets: Sequence[Outlet]) -> None:
         self._flush()
@@ -332,7 +333,8 @@ class Publisher:
     def _settle(self, settled: asyncio.Event) -> None:
         if not self._mirrors.refused:  # else the clock tries, a few at a time
             for phase in range(MIRROR_PHASES):
-                self._write_phase(phase)
+                due = len(self._mirrors.due[phase])
+                self._write_phase(phase, due, at_once=due + 1)
         if self.idle and not self._mirrors:
             settled.set()
 

@@ -11,6 +11,7 @@ from support.probing import session_over
 from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import BookSnapshot, BookTold, Levels, LevelSet, NoBook, TopOfBook
 from arbees_feed.core.model import ONE_CONTRACT, Liveness, MarketId, Side, Status
+from arbees_feed.feed.canaries import CANARIES, canaries
 from arbees_feed.feed.market import Hooks, Market, MarketsConfig
 from arbees_feed.feed.patrol import state_of
 from arbees_feed.feed.prober import GRACE_S, ROUNDS, ProbeHooks, ProbeOptions, Prober
@@ -182,6 +183,19 @@ def test_the_canaries_are_those_that_move_most() -> None:
     stage.prober.ask_canaries(stage.session, stage.markets)
     stage.pass_time(0.1)
     assert set(busy) <= set(stage.decoder.probes[0])
+
+
+def test_canaries_of_tickers_are_those_that_the_connection_told_last() -> None:
+    stage = Stage(0)
+    tickers = [MarketId(f"T{number}") for number in range(3_000)]
+    for market in tickers:
+        stage.apply(TopOfBook(market, 4_000, ONE_CONTRACT, 6_000, ONE_CONTRACT, None, 5 * S))
+    stage.session.recent.extend([tickers[2_990], MarketId("gone"), tickers[17]])
+    found = canaries(stage.table, stage.session, stage.markets, 0.0)
+    assert [market.id for market in found[:2]] == [tickers[17], tickers[2_990]]
+    assert len({market.id for market in found}) == CANARIES
+    other = Stage(0).session
+    assert canaries(stage.table, other, stage.markets, 0.0) == []
 
 
 def test_over_rest_a_connection_behind_the_venue_is_frozen_after_the_grace() -> None:

@@ -11,8 +11,9 @@ from arbees_feed.core.model import MarketId, Quote, Source, Status
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 from arbees_feed.publish import service, window
-from arbees_feed.publish.pipe import Refusal
-from arbees_feed.publish.service import PipeOwner, Publisher
+from arbees_feed.publish.mirror import MIRROR_PHASES
+from arbees_feed.publish.pipe import PipeOwner, Refusal
+from arbees_feed.publish.service import Publisher
 
 
 class FakePipe:
@@ -232,7 +233,7 @@ def test_a_refused_last_is_written_again_with_the_bytes_that_were_published(benc
     assert bench.publisher.problem.startswith("OOM")
     assert bench.publisher.waiting == 1
     assert bench.publisher.flowing
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     settings = [c for c in pipe.commands if c[0] == b"SET"]
     assert len(settings) == 2
     assert settings[0] == settings[1]
@@ -267,9 +268,9 @@ def test_a_server_that_refuses_for_long_is_asked_a_little_and_given_all_at_once(
     assert bench.publisher.waiting == 0
     assert names_of(pipe, relieved).count(b"SET") == 500
     assert len(pipe.prices()) == 500
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     bench.answer()
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     listed = {c[2] for c in pipe.commands[relieved:] if c[0] == b"SADD"}
     mirrored = {c[1] for c in pipe.commands[relieved:] if c[0] == b"HSET"}
     assert len(listed) == len(mirrored) == 500
@@ -306,12 +307,12 @@ def test_an_error_of_one_command_writes_nobody_else_again(bench: Bench) -> None:
         bench.open(MarketId(name)).put(quote(1))
     bench.turn()
     bench.answer()
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     new = pipe.commands[len(pipe.commands) - pipe.unanswered :]
     wrong = [n for n, c in enumerate(new) if c[:2] == [b"HSET", b"p:market:C:quote"]]
     bench.answer([(wrong[0], "WRONGTYPE Operation against a key")])
     since = len(pipe.commands)
-    bench.tick(2 * service.MIRROR_PHASES)
+    bench.tick(2 * MIRROR_PHASES)
     assert {c[1] for c in pipe.commands[since:] if c[0] == b"HSET"} == {b"p:market:C:quote"}
     assert bench.publisher.waiting == 0
     assert len(pipe.prices()) == 5
@@ -324,11 +325,11 @@ async def test_what_a_lost_connection_took_with_it_is_written_again(bench: Bench
         bench.open(MarketId(name)).put(quote(1))
     bench.turn()
     bench.answer()
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     bench.publisher.retire("kalshi", MarketId("B"), 600)
     bench.publisher._detach()
     again = bench.attach(FakePipe("one"))
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     assert again.prices() == []
     assert {c[1] for c in again.commands if c[0] == b"HSET"} == {
         b"p:market:A:quote",
@@ -353,7 +354,7 @@ def test_a_market_that_comes_back_goes_on_counting_and_its_keys_stay(bench: Benc
     since = len(pipe.commands)
     bench.open(MarketId("A")).put(quote(2))
     bench.turn()
-    bench.tick(service.MIRROR_PHASES)
+    bench.tick(MIRROR_PHASES)
     assert [p["seq"] for p in pipe.prices()] == [1, 2]
     assert {c[1] for c in pipe.commands[since:] if c[0] == b"PERSIST"} == {
         b"p:market:A:last",
@@ -370,7 +371,7 @@ def test_a_retired_market_is_forgotten_when_its_keys_have_gone(bench: Bench) -> 
     bench.publisher.retire("kalshi", MarketId("A"), 600)
     bench.answer()
     assert bench.publisher.knows("kalshi", MarketId("A"))
-    bench.tick(service.MIRROR_PHASES, now_s=1e12)
+    bench.tick(MIRROR_PHASES, now_s=1e12)
     assert not bench.publisher.knows("kalshi", MarketId("A"))
 
 
@@ -461,7 +462,7 @@ def test_the_mirror_is_written_at_most_once_a_second_and_catches_up(bench: Bench
         outlet.put(quote(bid))
         bench.turn()
         bench.answer()
-    for _ in range(2 * service.MIRROR_PHASES):
+    for _ in range(2 * MIRROR_PHASES):
         bench.publisher.tick(0.0)
         bench.turn()
     mirrors = [c for c in pipe.commands if c[0] == b"HSET"]

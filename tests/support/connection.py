@@ -1,7 +1,7 @@
 """A connection that plays a script, and time that only a test moves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from arbees_feed.errors import ConnectionLost
 
@@ -27,12 +27,12 @@ class ScriptedConnection:
         self._frames.put_nowait(ConnectionLost(f"closed: {reason}"))
         self.close_reason = reason
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Sequence[bytes]:
         frame = await self._frames.get()
         self.last_life_s = self._monotonic()
         if isinstance(frame, ConnectionLost):
             raise frame
-        return frame
+        return [frame]
 
     async def send(self, frame: bytes) -> None:
         self.sent.append(frame)

@@ -13,6 +13,7 @@ import msgpack
 from arbees_feed import errors
 from arbees_feed.app.daemon import Daemon
 from arbees_feed.app.venue import Venue
+from arbees_feed.core.book import LIVE
 from arbees_feed.feed.session import Connection
 from support.feed import Message, top_of
 
@@ -181,10 +182,10 @@ class _Tapped:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def receive(self) -> bytes:
-        frame = await self._connection.receive()
-        self._frames[self._venue] += 1
-        return frame
+    async def receive(self) -> Sequence[bytes]:
+        frames = await self._connection.receive()
+        self._frames[self._venue] += len(frames)
+        return frames
 
 
 def miscounted(daemon: Daemon, frames: Mapping[str, int], published: int) -> list[str]:
@@ -217,11 +218,12 @@ def _miscounted(venue: Venue, frames: int) -> list[str]:
     decoded = feed.decoded()
     carried = [m for link in feed.links for m in link.markets if m in table]
     shown_live = sum(market.is_shown_live for market in table)
+    live = sum(market.book is not None and market.book.state is LIVE for market in table)
     return [
         *_unequal("frames decoded", decoded.frames, frames),
         *_unequal("markets live", table.live, shown_live),
         *_unequal("books by state", sum(feed.prober.patrol.counts.values()), len(carried)),
-        *_unequal("books live", table.books_live(), len(carried)),
+        *_unequal("books live", live, len(carried)),
         *_unequal("connections", feed.open_links, len(feed.links)),
         *left_open(venue),
     ]

@@ -73,7 +73,7 @@ async def test_the_same_server_is_reached_by_who_trusts_its_certificate(tmp_path
     connector = aiohttp.TCPConnector(ssl=client)
     async with served(server) as address, aiohttp.ClientSession(connector=connector) as session:
         async with open_websocket(session, f"wss://{address}/ws", {}) as socket:
-            assert await socket.receive() == b"hello"
+            assert await socket.receive() == [b"hello"]
         assert await HttpFetcher(session).fetch(Request(f"https://{address}/rest")) == b"{}"
 
 

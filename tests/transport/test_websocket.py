@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
@@ -57,10 +58,44 @@ async def test_text_and_binary_frames_come_as_bytes_with_their_receive_time() ->
         await socket.receive()
 
     async with connected(handler) as connection:
-        assert await connection.receive() == '{"price":"0.5 \u20ac"}'.encode()
-        first_ns = connection.received_ns
-        assert await connection.receive() == b"\xff\x00"
-        assert connection.received_ns >= first_ns > 1_700_000_000_000_000_000
+        began_ns = time.time_ns()
+        assert await received(connection, 2) == ['{"price":"0.5 \u20ac"}'.encode(), b"\xff\x00"]
+        assert began_ns < connection.received_ns <= time.time_ns()
+
+
+async def received(connection: WebSocketConnection, count: int) -> list[bytes]:
+    """Return so many frames, however they come together."""
+    frames: list[bytes] = []
+    while len(frames) < count:
+        frames += await connection.receive()
+    return frames
+
+
+async def test_what_has_been_read_comes_at_once_up_to_a_ping() -> None:
+    told = [b"%d" % number for number in range(1_300)]
+    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handler(socket: web.WebSocketResponse) -> None:
+        for number, frame in enumerate(told):
+            if number == 1_000:
+                await socket.ping()
+            await socket.send_bytes(frame)
+        sent.set_result(None)
+        await socket.receive()  # the pong
+        await socket.send_bytes(b"after the pong")
+        await socket.close(code=1001, message=b"done")
+
+    async with connected(handler) as connection:
+        await sent
+        frames: list[bytes] = []
+        batches = 0
+        while len(frames) <= len(told):
+            frames += await connection.receive()
+            batches += 1
+        with pytest.raises(ConnectionLost, match="1001 done"):
+            await connection.receive()
+    assert frames == [*told, b"after the pong"]
+    assert batches <= 40, "one wake-up brings many frames"
 
 
 async def test_a_ping_is_answered_and_counts_as_life() -> None:
@@ -75,7 +110,7 @@ async def test_a_ping_is_answered_and_counts_as_life() -> None:
 
     async with connected(handler) as connection:
         connection.last_life_s = 0.0
-        assert await connection.receive() == b"after"
+        assert await connection.receive() == [b"after"]
         assert await answered == b"heartbeat"
         assert connection.last_life_s > 0
 
@@ -107,7 +142,7 @@ async def test_a_frame_of_twenty_megabytes_passes() -> None:
         await socket.receive()
 
     async with connected(handler) as connection:
-        assert len(await connection.receive()) == 20 << 20
+        assert len((await connection.receive())[0]) == 20 << 20
 
 
 async def test_deflate_is_offered_and_understood() -> None:
@@ -126,7 +161,7 @@ async def test_deflate_is_offered_and_understood() -> None:
         aiohttp.ClientSession() as session,
         open_websocket(session, url, {}) as connection,
     ):
-        assert await connection.receive() == b"compressed " * 1000
+        assert await connection.receive() == [b"compressed " * 1000]
     assert "permessage-deflate" in offered[0]
 
 
@@ -223,10 +258,10 @@ async def test_a_session_serves_many_connections_at_once() -> None:
     async with served(upgrade) as url, aiohttp.ClientSession() as session:
         async with open_websocket(session, url, {}) as first:
             async with open_websocket(session, url, {}) as second:
-                assert await second.receive() == b"hello"
-            assert await first.receive() == b"hello"
+                assert await second.receive() == [b"hello"]
+            assert await first.receive() == [b"hello"]
         async with open_websocket(session, url, {}) as third:
-            assert await third.receive() == b"hello"
+            assert await third.receive() == [b"hello"]
 
 
 async def test_a_close_reason_cannot_act_on_a_terminal() -> None:
