@@ -13,7 +13,6 @@ try:
 except ImportError:  # not on this platform
     ValkeyServer, ValkeyServerError = None, OSError
 
-EMBEDDED = "embedded"
 _ATTEMPTS = 5
 _NOTHING_KEPT = {"save": "", "appendonly": "no"}
 

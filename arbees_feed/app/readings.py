@@ -38,6 +38,22 @@ def _of_venue(venue: Venue) -> Iterable[Reading]:
     yield from _clock_rows(venue)
     yield from _liveness_rows(venue)
     yield from _drift_rows(venue)
+    yield from _stage_rows(venue)
+
+
+def _stage_rows(venue: Venue) -> Iterable[Reading]:
+    stages = venue.feed.stages
+    for name, text, histogram in (
+        ("arrival_seconds", "Venue's time of a change to its frame read", stages.arrival),
+        ("decode_seconds", "A frame's bytes to events", stages.decode),
+        ("apply_seconds", "Events to books, and to prices encoded", stages.apply),
+    ):
+        yield Durations(
+            name=name,
+            help=f"{text} (a sample of frames)",
+            histogram=histogram,
+            labels={"venue": venue.venue},
+        )
 
 
 def _drift_rows(venue: Venue) -> Iterable[Reading]:

@@ -13,10 +13,11 @@ import msgspec
 from redis.exceptions import RedisError
 from yarl import URL
 
-from arbees_feed.app.embedded import EMBEDDED, embedded_server
+from arbees_feed.app.embedded import embedded_server
 from arbees_feed.app.plan import VenuePlan, plans
 from arbees_feed.cli.prices import redis_url
 from arbees_feed.config import Settings, redact_text, redact_url
+from arbees_feed.config.forms import EMBEDDED
 from arbees_feed.config.keys import load_credentials
 from arbees_feed.core.clock import CUT_S, date_of
 from arbees_feed.core.venue import Credentials

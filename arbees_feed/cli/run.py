@@ -47,11 +47,11 @@ def run(
 def _tune_memory() -> None:
     """Collect seldom: what a frame makes has no cycles, and a full pass stalls every price.
 
-    What is loaded by now lives as long as the process and need not be looked at again. Large blocks
+    What is loaded by now lives as long as the process and need not be looked at again, not even now
+    (70 ms of the start, for a few objects that could go). Large blocks
     go back to the system at once: glibc would otherwise raise its threshold after the first huge
     frame, and keep what it got.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     with suppress(OSError, AttributeError):  # another libc

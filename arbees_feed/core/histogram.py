@@ -12,7 +12,7 @@ _MILLISECOND = 1_000_000
 _SECOND = 1_000_000_000
 
 BOUNDS_NS = (
-    *(us * _MICROSECOND for us in (50, 100, 250, 500)),
+    *(us * _MICROSECOND for us in (1, 2, 5, 10, 25, 50, 100, 250, 500)),
     *(ms * _MILLISECOND for ms in (1, 2, 5, 10, 25, 50, 100, 250, 500)),
     *(s * _SECOND for s in (1, 2, 5, 10)),
 )

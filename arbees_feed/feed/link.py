@@ -22,6 +22,7 @@ from arbees_feed.feed.handover import Handover
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.sentinels import Sentinels
 from arbees_feed.feed.session import Connection, Session, first
+from arbees_feed.feed.stages import Stages
 
 _log = structlog.get_logger("arbees_feed.feed")
 
@@ -46,6 +47,7 @@ class Owner(Protocol):
     table: MarketTable
     dial: Dial
     sentinels: Sentinels
+    stages: Stages
 
     def connected(self) -> None:
         """A connection is open."""
@@ -146,6 +148,7 @@ class VenueLink:
             watcher=self,
         )
         session.flight = feed.new_flight(self, self._options)
+        session.stages = feed.stages
         return session
 
     # -- make before break -------------------------------------------------------------------------

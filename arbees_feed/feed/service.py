@@ -19,6 +19,7 @@ from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.prober import OnIncident, ProbeHooks, ProbeOptions, Prober
 from arbees_feed.feed.sentinels import Sentinels
 from arbees_feed.feed.session import Session
+from arbees_feed.feed.stages import Stages
 
 _log = structlog.get_logger("arbees_feed.feed")
 
@@ -102,6 +103,7 @@ class VenueFeed:
         self.dial = dial
         self.name = f"{spec.name}-feed"
         self.stats = FeedStats()
+        self.stages = Stages()
         self._past = DecoderStats()
         self.links: list[VenueLink] = []
         self.reason = "starting"

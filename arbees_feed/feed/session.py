@@ -20,12 +20,13 @@ from arbees_feed.feed.age import MessageAge
 from arbees_feed.feed.flight import TICK, FlightRecorder
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.pulse import Pulse
+from arbees_feed.feed.stages import Stages
 
 TICK_S = 0.25
 FIRST_FRAME_S = 10.0
 """A venue answers a subscription, or a ping, within a second or two."""
 _SAMPLED = 0xFF
-"""One frame in so many is looked at in full, whatever it says."""
+"""One frame in so many is looked at in full, whatever it says, and timed."""
 _RECENT = 20
 _TIMED = (LevelChanged, LevelSet, TopTold, TopOfBook)
 """Events whose time is that of a change; a snapshot's may be hours old."""
@@ -104,6 +105,8 @@ class Session:
         self._watcher = watcher
         self.flight: FlightRecorder | None = None
         """Keeps what comes, if the owner has set it before the start."""
+        self.stages = Stages()
+        """The owner may set those that all connections share."""
         self._sleep = sleep
         self._monotonic = monotonic
         self.pulse = Pulse(monotonic())
@@ -154,6 +157,8 @@ class Session:
                     keep((received_ns, frame))
                 if count <= OPENING or not count & _SAMPLED:
                     self._watcher.sample(frame, opening=count <= OPENING)
+                    self._take_timed(frame, received_ns)
+                    continue
                 events = decode(frame)
                 if events:
                     if type(events[0]) is not Notice:
@@ -162,6 +167,20 @@ class Session:
                     apply(events, self, received_ns)
             if outbox:
                 await self._flush()
+
+    def _take_timed(self, frame: bytes, received_ns: int) -> None:
+        """Do with a frame what is done with any, and note how long it took."""
+        began_ns = time.perf_counter_ns()
+        events = self._decoder.receive(frame)
+        decoded_ns = time.perf_counter_ns()
+        self.stages.decode.observe_ns(decoded_ns - began_ns)
+        if not events:
+            return
+        if type(events[0]) is not Notice:
+            self._data += 1
+            self._newest = events
+        self._table.apply(events, self, received_ns)
+        self.stages.apply.observe_ns(time.perf_counter_ns() - decoded_ns)
 
     async def _watch(self) -> None:
         """Do what is due by time, and end a connection that has fallen silent."""
@@ -201,7 +220,9 @@ class Session:
         if isinstance(event, TopOfBook):
             self.recent.append(event.market)
         if isinstance(event, _TIMED) and event.ts_ns:
-            self.age.add((self._connection.received_ns - event.ts_ns) / 1e6, now_s)
+            age_ns = self._connection.received_ns - event.ts_ns
+            self.age.add(age_ns / 1e6, now_s)
+            self.stages.arrival.observe_ns(age_ns)
 
     @property
     def has_spoken(self) -> bool:

@@ -16,9 +16,9 @@ def histogram_of(*values_ns: int) -> LatencyHistogram:
     return histogram
 
 
-def test_bounds_rise_from_50_us_to_10_s() -> None:
+def test_bounds_rise_from_a_microsecond_to_10_s() -> None:
     assert list(BOUNDS_NS) == sorted(set(BOUNDS_NS))
-    assert (BOUNDS_NS[0], BOUNDS_NS[-1]) == (50_000, 10_000_000_000)
+    assert (BOUNDS_NS[0], BOUNDS_NS[-1]) == (1_000, 10_000_000_000)
 
 
 def test_an_empty_histogram_knows_no_percentile() -> None:
@@ -28,14 +28,15 @@ def test_an_empty_histogram_knows_no_percentile() -> None:
 
 def test_a_value_at_a_bound_lies_below_it() -> None:
     at, above = histogram_of(50_000), histogram_of(50_001)
-    assert next(at.buckets_s()) == (50e-6, 1)
-    assert next(above.buckets_s()) == (50e-6, 0)
+    assert dict(at.buckets_s())[50e-6] == 1
+    assert dict(above.buckets_s())[50e-6] == 0
 
 
 def test_buckets_are_cumulative_and_end_at_infinity() -> None:
     buckets = list(histogram_of(1, 60_000, 20_000_000_000).buckets_s())
-    assert buckets[0] == (50e-6, 1)
-    assert buckets[1] == (100e-6, 2)
+    assert buckets[0] == (1e-6, 1)
+    assert (50e-6, 1) in buckets
+    assert (100e-6, 2) in buckets
     assert buckets[-2:] == [(10.0, 2), (math.inf, 3)]
 
 

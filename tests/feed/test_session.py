@@ -13,7 +13,8 @@ from support.outlets import FakeClock, Outlets, table_over
 from support.polymarket import YES, book
 from support.polymarket import encoded as polymarket
 
-from arbees_feed.core.model import MarketId, Status
+from arbees_feed.core.drift import OPENING
+from arbees_feed.core.model import ONE_CONTRACT, MarketId, Status
 from arbees_feed.core.venue import DecoderOptions
 from arbees_feed.errors import ConnectionLost, ProtocolViolation
 from arbees_feed.feed.session import TICK_S, Session
@@ -73,6 +74,20 @@ async def test_it_subscribes_first_and_shows_what_comes() -> None:
         await idle()
         (quote,) = stage.outlets[M].quotes
         assert (quote.bid, quote.status, quote.ts_recv_ns) == (4_800, Status.LIVE, 7)
+
+
+async def test_frames_read_in_one_go_are_handled_in_order_and_some_are_timed() -> None:
+    stage = Stage()
+    async with stage.running(M):
+        changes = [delta(seq, M, "0.4800", "1.00") for seq in range(2, 602)]
+        opening = snapshot(1, M, {"0.4800": "3.00"})
+        stage.connection.feed_together(*map(kalshi, [subscribed(), opening, *changes]))
+        await idle()
+        quotes = stage.outlets[M].quotes
+        assert [quote.bid_size for quote in quotes] == [n * ONE_CONTRACT for n in range(3, 604)]
+    timed = OPENING + (602 // 256 - OPENING // 256)
+    assert stage.session.stages.decode.count == timed
+    assert stage.session.stages.apply.count == timed - 1, "the confirmation makes no event"
 
 
 async def test_what_a_frame_makes_necessary_is_sent_before_the_next_is_read() -> None:

@@ -15,12 +15,16 @@ class ScriptedConnection:
         self.close_reason = ""
         self.sent: list[bytes] = []
         self._monotonic = monotonic
-        self._frames: asyncio.Queue[bytes | ConnectionLost] = asyncio.Queue()
+        self._frames: asyncio.Queue[Sequence[bytes] | ConnectionLost] = asyncio.Queue()
 
     def feed(self, *frames: bytes) -> None:
         """Put frames on the wire."""
         for frame in frames:
-            self._frames.put_nowait(frame)
+            self._frames.put_nowait([frame])
+
+    def feed_together(self, *frames: bytes) -> None:
+        """Put frames on the wire that are read in one go."""
+        self._frames.put_nowait(frames)
 
     def end(self, reason: str = "") -> None:
         """Close from the venue's side, after what was fed."""
@@ -28,11 +32,11 @@ class ScriptedConnection:
         self.close_reason = reason
 
     async def receive(self) -> Sequence[bytes]:
-        frame = await self._frames.get()
+        frames = await self._frames.get()
         self.last_life_s = self._monotonic()
-        if isinstance(frame, ConnectionLost):
-            raise frame
-        return [frame]
+        if isinstance(frames, ConnectionLost):
+            raise frames
+        return frames
 
     async def send(self, frame: bytes) -> None:
         self.sent.append(frame)
