@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+from collections.abc import Sequence
 from contextlib import suppress
 
 import typer
@@ -10,6 +11,8 @@ import typer
 from arbees_feed import log
 from arbees_feed.app.daemon import Daemon, Running
 from arbees_feed.cli.options import ConfigFile, Overrides, run_until_stopped, settings_from
+from arbees_feed.errors import SettingsError
+from arbees_feed.venues import VENUES
 
 GC_THRESHOLDS = (50_000, 20, 50)
 M_MMAP_THRESHOLD = -3
@@ -22,6 +25,12 @@ def run(
     embedded: bool = typer.Option(
         False, "--embedded", help="Start a Redis-compatible server of our own; its URL is printed."
     ),
+    venue: list[str] | None = typer.Option(
+        None,
+        "--venue",
+        metavar="VENUE",
+        help="Feed this venue and no other; may be repeated. A process for each uses more cores.",
+    ),
 ) -> None:
     """Run the feed until SIGTERM or SIGINT.
 
@@ -32,8 +41,10 @@ def run(
       arbees-feed run --embedded
       arbees-feed run --config config/feed.toml
       arbees-feed run --set redis.url=redis://10.0.0.5:6379/0 --set polymarket.top=500
+      arbees-feed run --venue kalshi
     """
-    settings = settings_from(config, override, {"redis.url": "embedded"} if embedded else None)
+    given = {"redis.url": "embedded"} if embedded else {}
+    settings = settings_from(config, override, {**given, **_only(venue)})
     log.set_up(settings.log)
     daemon = Daemon(settings)
 
@@ -42,6 +53,18 @@ def run(
 
     _tune_memory()
     run_until_stopped(main)
+
+
+def _only(venues: Sequence[str] | None) -> dict[str, str]:
+    """Return the settings that feed these venues alone; all that are configured if none is named.
+
+    Raises:
+        SettingsError: there is no venue of that name.
+    """
+    for name in venues or ():
+        if name not in VENUES:
+            raise SettingsError(f"--venue: no venue {name!r}; there are {', '.join(VENUES)}")
+    return {f"{name}.enabled": str(name in venues).lower() for name in VENUES} if venues else {}
 
 
 def _tune_memory() -> None:

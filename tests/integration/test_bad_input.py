@@ -56,7 +56,8 @@ async def test_a_wrong_key_file_names_the_file_and_shows_none_of_it(tmp_path: Pa
 
 
 async def test_a_wrong_option_and_an_unknown_command_are_usage_errors() -> None:
-    for arguments in (["run", "--bogus"], ["fly"], ["run", "--set", "nonsense"]):
+    wrong = (["run", "--bogus"], ["fly"], ["run", "--set", "nonsense"], ["run", "--venue", "nope"])
+    for arguments in wrong:
         code, _, err = await outcome(environment({}), *arguments)
         assert code == 2
         assert len(err.splitlines()) == 1, err

@@ -126,3 +126,25 @@ async def test_one_venue_that_refuses_the_key_does_not_stop_the_other(
         assert process.returncode == 0
         assert err.count(b"cannot work until somebody acts") <= 2
         assert b"not-the-key" not in err
+
+
+async def test_a_process_for_each_venue_feeds_one_redis(sim: SimServer, redis_url: str) -> None:
+    """The end of one is no end of the other's prices, and its next start marks none of them."""
+    env = environment_for(sim, redis_url)
+    async with (
+        reading(redis_url) as reader,
+        feed_process(env, ["run", "--venue", "polymarket"]) as other,
+    ):
+        async with feed_process(env, ["run", "--venue", "kalshi"]) as process:
+            await until_live(reader, sim)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers))
+        async with feed_process(env, ["run", "--venue", "kalshi"]):
+            await until_live(reader, sim)
+        assert other.returncode is None
+    for market in sim.polymarket_tokens:
+        prices = reader.prices[market]
+        assert {price["status"] for price in prices} == {"live"}
+        assert len({price["session"] for price in prices}) == 1
+    assert len({price["session"] for price in reader.prices[sim.kalshi_tickers[0]]}) == 2
