@@ -45,6 +45,10 @@ _log = structlog.get_logger("arbees_feed.daemon")
 REDIS_PATIENCE_S = 10.0
 """How long a start waits for Redis: in a composed system it may come up after us."""
 
+NO_CLUSTER = (
+    "redis.url: the feed does not write to a Cluster: its pipeline is one connection to one server"
+)
+
 # Redis is near and alone: no herd to spread, and every second of its absence is a stale price.
 _REDIS_POLICY = Policy(
     backoff=Backoff(first_s=0.05, cap_s=0.5), healthy_after_s=5.0, fatal_retry_s=5.0
@@ -86,8 +90,8 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             url = await self._redis_url(stack)
-            client: Any = open_client(url, timeout_s=self._settings.redis.io_timeout_s)
-            stack.push_async_callback(client.aclose)
+            timeout_s = self._settings.redis.io_timeout_s
+            client: Any = await stack.enter_async_context(open_client(url, timeout_s=timeout_s))
             await self._reach(client, url)
             http = await stack.enter_async_context(_http_session())
             publisher = self._new_publisher(url)
@@ -130,8 +134,8 @@ class Daemon:
             from arbees_feed.app.embedded import embedded_server  # noqa: PLC0415
 
             url = await stack.enter_async_context(embedded_server())
-        if url.startswith(("redis+sentinel://", "redis+cluster://")):
-            raise FatalError(f"{url.partition('://')[0]} is not supported by this version")
+        if url.startswith("redis+cluster://"):
+            raise FatalError(NO_CLUSTER)
         return url
 
     async def _reach(self, client: Any, url: str) -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +153,9 @@ class _Watching:
         Raises:
             FatalError: a venue gave nothing, or a process of ours has ended.
         """
-        client = open_client(self._redis_url, timeout_s=IO_TIMEOUT_S)
         done = asyncio.Event()
-        async with aclosing(client), asyncio.TaskGroup() as group:
+        opened = open_client(self._redis_url, timeout_s=IO_TIMEOUT_S)
+        async with opened as client, asyncio.TaskGroup() as group:
             work: list[Coroutine[Any, Any, None]] = [*(running.ended() for running in children)]
             work += [self._follow(client, stop), self._time(stop, done)]
             others = [group.create_task(each) for each in work]

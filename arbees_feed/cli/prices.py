@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -66,8 +66,8 @@ def redis_url(settings: RedisSettings) -> str:
             "redis.url: 'embedded' is for the daemon; name the URL that it printed, as in "
             "--set redis.url=redis://127.0.0.1:16379/0"
         )
-    if url.startswith(("redis+sentinel://", "redis+cluster://")):
-        raise FatalError(f"{url.partition('://')[0]} is not supported by this version")
+    if url.startswith("redis+cluster://"):
+        raise FatalError("redis.url: commands read from one server or from Sentinels' master")
     return url
 
 
@@ -79,16 +79,13 @@ async def reachable(settings: RedisSettings) -> AsyncIterator[Any]:
         FatalError: it does not answer, or refuses us.
     """
     url = redis_url(settings)
-    client: Any = open_client(url, timeout_s=settings.io_timeout_s)
-    try:
+    async with open_client(url, timeout_s=settings.io_timeout_s) as client:
         try:
-            await client.ping()
+            await cast("Any", client).ping()
         except (RedisError, OSError) as exc:
             reason = redact_text(str(exc)) or type(exc).__name__
             raise FatalError(f"cannot use redis at {redact_url(url)}: {reason}") from exc
         yield client
-    finally:
-        await client.aclose()
 
 
 class Prices:

@@ -109,8 +109,8 @@ async def _redis(settings: Settings) -> Sequence[Finding]:
                 url = await stack.enter_async_context(embedded_server())
             else:
                 url = redis_url(settings.redis)
-            client: Any = open_client(url, timeout_s=settings.redis.io_timeout_s)
-            stack.push_async_callback(client.aclose)
+            timeout_s = settings.redis.io_timeout_s
+            client: Any = await stack.enter_async_context(open_client(url, timeout_s=timeout_s))
             return [await _try_redis(client, Names(settings.redis.key_prefix), where)]
         except (FeedError, RedisError, OSError) as exc:
             detail = redact_text(str(exc)) or type(exc).__name__

@@ -21,6 +21,7 @@ from redis.asyncio.connection import (
     parse_url,
 )
 
+from arbees_feed.core.redisaddress import Address
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 
 HIGH_WATER = 1 << 20
@@ -137,12 +138,13 @@ async def open_pipe(
         RedisUnavailable: the server cannot be reached, is loading its data, or is a replica.
         AuthenticationRejected: the server refuses our credentials.
     """
-    connection = _connection(url, timeout_s, client_name)
+    connection: Any = None
     transport: asyncio.Transport | None = None
     try:
         try:
             # Each step has its time-out; a server that answers each just in time has none left.
             async with asyncio.timeout(2 * timeout_s):
+                connection = _connection(await _options(url, timeout_s), timeout_s, client_name)
                 await connection.connect()
                 info = await _info(connection)
         except TimeoutError as exc:
@@ -159,14 +161,26 @@ async def open_pipe(
     finally:
         # Also keeps the connection alive until here: a StreamWriter closes its transport when it
         # is collected (Python 3.13).
-        await connection.disconnect(nowait=True)
+        if connection is not None:
+            await connection.disconnect(nowait=True)
         if transport is not None:
             # Closing alone would keep the socket until the peer has taken what is buffered.
             transport.abort()
 
 
-def _connection(url: str, timeout_s: float, client_name: str) -> Any:
-    options: dict[str, Any] = dict(parse_url(url))
+async def _options(url: str, timeout_s: float) -> dict[str, Any]:
+    """Return what redis-py makes of a URL, with the master's address if Sentinels know it."""
+    address = Address(url)
+    options: dict[str, Any] = dict(parse_url(address.url))
+    if address.kind == "sentinel":
+        # Here, for few have Sentinels, and everybody waits for imports at the start.
+        from arbees_feed.transport.sentinel import master_of  # noqa: PLC0415
+
+        options["host"], options["port"] = await master_of(address, timeout_s=timeout_s)
+    return options
+
+
+def _connection(options: dict[str, Any], timeout_s: float, client_name: str) -> Any:
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)
     if kind not in (Connection, SSLConnection, UnixDomainSocketConnection):
         raise RedisUnavailable(f"unsupported redis connection {kind.__name__}")
@@ -211,6 +225,18 @@ def _translated(exc: redis_errors.RedisError) -> Exception:
     return RedisUnavailable(f"redis: {exc}")
 
 
-def open_client(url: str, *, timeout_s: float) -> Redis:
-    """Return a redis-py client for everything that is not a price."""
-    return Redis.from_url(url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
+@asynccontextmanager
+async def open_client(url: str, *, timeout_s: float) -> AsyncIterator[Redis]:
+    """Yield a redis-py client for everything that is not a price."""
+    address = Address(url)
+    if address.kind == "sentinel":
+        from arbees_feed.transport.sentinel import master_client  # noqa: PLC0415 - as above
+
+        async with master_client(address, timeout_s=timeout_s) as client:
+            yield client
+        return
+    client = Redis.from_url(url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -63,6 +63,14 @@ async def test_a_wrong_option_and_an_unknown_command_are_usage_errors() -> None:
         assert len(err.splitlines()) == 1, err
 
 
+async def test_a_cluster_is_refused_at_the_start() -> None:
+    env = environment({"redis.url": "redis+cluster://h1:7000,h2:7000", "kalshi.enabled": "false"})
+    code, _, err = await outcome(env, "run")
+    assert code == 1
+    assert "does not write to a Cluster" in err
+    assert len(err.splitlines()) == 1
+
+
 async def test_redis_that_refuses_the_password_ends_the_start_with_exit_1(
     sim: SimServer, redis_url: str
 ) -> None:
