@@ -110,8 +110,8 @@ def price_of(
         yes_bid_size=quote.bid_size / ONE_CONTRACT,
         yes_ask_size=quote.ask_size / ONE_CONTRACT,
         last_price=None if last is None else _DOLLARS[last],
-        status=quote.status.value,
-        source=quote.source.value,
+        status=quote.status._value_,  # `.value` is a descriptor in Python: 0.14 µs
+        source=quote.source._value_,
         session=session,
         seq=seq,
         ts_event_ns=quote.ts_event_ns,
