@@ -17,6 +17,7 @@ from arbees_feed.enrich.checked import checked
 from arbees_feed.enrich.crawl import Crawling, Fetcher
 from arbees_feed.enrich.leaving import Leaving, shorten
 from arbees_feed.enrich.progress import EnrichStats, Progress
+from arbees_feed.enrich.rechecks import Rechecks
 from arbees_feed.enrich.timing import REAL_TIME, Timing
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
@@ -89,7 +90,9 @@ class Enricher:
         self._shown: dict[MarketId, None] = {}
         self._asked_s: dict[MarketId, float] = {}
         self._found: dict[MarketId, None] = {}
-        self._recheck_s: dict[MarketId, float] = {}
+        self._rechecks = Rechecks(options.unknown_kept)
+        # Of the round under way: has metadata, which goes if the venue does not know the market.
+        self._unsure: set[MarketId] = set()
         self._unwritten = Found()
         self._listing: Crawling | None = None
         self._listing_started_unix_s = 0.0
@@ -133,20 +136,17 @@ class Enricher:
     def remove(self, markets: Iterable[MarketId]) -> None:
         """Take all metadata of these markets out of Redis soon: they are gone for good."""
         given_up = set(markets)
-        for known in (
-            self._announced, self._shown, self._asked_s, self._found, self._recheck_s
-        ):  # fmt: skip
+        for known in (self._announced, self._shown, self._asked_s, self._found):
             for market in given_up & known.keys():
                 del known[market]
+        self._rechecks.forget(given_up)
         self._leaving.give_up(given_up, self._timing.monotonic())
         self._wake.set()
 
     def recheck(self, markets: Iterable[MarketId]) -> None:
         """Look these up again in a while, known or not: they have ended, and how is of interest."""
         due_s = self._timing.monotonic() + self._options.recheck_after_s
-        for market in filter(is_name, markets):
-            self._recheck_s.setdefault(market, due_s)
-        self.stats.lookups_dropped += shorten(self._recheck_s, self._options.unknown_kept)
+        self._rechecks.ended(filter(is_name, markets), due_s)
 
     def announce(self, markets: Sequence[MarketMeta]) -> None:
         """Take metadata from the stream; it is written unless more is known already."""
@@ -165,7 +165,10 @@ class Enricher:
 
     async def _write_announced(self) -> None:
         announced = dict(self._announced)
+        new = [market for market in announced if not self._writer.knows(market)]
         await self._writer.write_first(list(announced.values()))
+        # By then two listings of changes should have had them.
+        self._rechecks.announced(new, self._timing.monotonic() + 2 * self._options.refresh_s)
         for market, meta in announced.items():
             if self._announced.get(market) is meta:
                 del self._announced[market]
@@ -224,6 +227,7 @@ class Enricher:
             async for found in findings:
                 now_s = self._timing.monotonic()
                 self._progress.found(len(found.markets), listing.requests, now_s)
+                self._rechecks.listed(meta.market_id for meta in found.markets)
                 self._unwritten = self._living(found)
                 await self._write_unwritten()
                 if self._listing is not listing:
@@ -254,12 +258,15 @@ class Enricher:
             return
         self.stats.lookups += len(markets)
         lookup = Crawling(self._catalogue.lookup(markets))
+        told: set[MarketId] = set()
         try:
             async with contextlib.aclosing(lookup.findings(self._fetcher)) as findings:
                 async for found in findings:
+                    told.update(meta.market_id for meta in found.markets)
                     await self._writer.write(self._living(found))
         except (RequestFailed, RedisUnavailable):
             self._shown = dict.fromkeys(markets) | self._shown
+            self.recheck(self._unsure)
             raise
         except ProtocolViolation:
             # An answer that cannot be read now will not be readable in a second.
@@ -267,6 +274,7 @@ class Enricher:
             raise
         finally:
             self.stats.requests_total += lookup.requests
+        self._leaving.give_up(self._unsure - told, self._timing.monotonic())
         self._note_asked(markets)
 
     def _note_shown(self) -> None:
@@ -279,11 +287,8 @@ class Enricher:
         """Take a round of markets to ask for: to be checked, asked for long ago, then new."""
         now_s = self._timing.monotonic()
         not_since_s = now_s - self._options.ask_again_s
-        markets: list[MarketId] = []
-        for market, due_s in list(self._recheck_s.items())[: self._options.lookups_a_round]:
-            if due_s <= now_s:
-                del self._recheck_s[market]
-                markets.append(market)
+        markets = list(self._rechecks.take(now_s, self._options.lookups_a_round))
+        self._unsure = {market for market in markets if self._writer.knows(market)}
         for source in (self._asked_s, self._shown):
             while source and len(markets) < self._options.lookups_a_round:
                 market = next(iter(source))

@@ -452,6 +452,41 @@ async def test_how_a_market_ended_is_asked_for_once_more(
     assert await redis.hget("market:M1:meta", "result") == "yes"
 
 
+async def test_an_announced_market_that_no_listing_ever_has_does_not_stay(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    """One that was listed meanwhile is not asked for: listings tell of its end."""
+    venue.add(market(1, status="settled"))
+    enricher = with_venue(
+        venue, redis, clock, app, refresh_s=60.0, lookup_every_s=20.0, forget_after_s=5.0
+    )
+    await clock.run(enricher.run)
+    enricher.announce([market(1, title="says less"), market(2), market(3)])
+    venue.pages = [Found(markets=[market(3)])]
+    await clock.run(enricher.run, rounds=3)
+    assert set(await titles(redis)) == {"market:M1:meta", "market:M2:meta", "market:M3:meta"}
+    assert venue.lookups == []
+    await clock.run(enricher.run, rounds=6)
+    assert venue.lookups == [["M1", "M2"]]
+    assert set(await titles(redis)) == {"market:M3:meta"}
+
+
+async def test_what_has_ended_and_is_unknown_to_rest_goes_though_rest_was_away(
+    venue: Any, redis: Redis, clock: Any, app: App
+) -> None:
+    venue.pages = [Found(markets=[market(1)])]
+    enricher = with_venue(venue, redis, clock, app, refresh_s=1e6, recheck_after_s=20.0)
+    await clock.run(enricher.run)
+    enricher.recheck([MarketId("M1")])
+    venue.failures["lookup"] = [RequestFailed("busy", status=503)]
+    with pytest.raises(RequestFailed):
+        await clock.run(enricher.run, rounds=9)
+    assert set(await titles(redis)) == {"market:M1:meta"}
+    await clock.run(enricher.run, rounds=9)
+    assert venue.lookups == [["M1"], ["M1"]]
+    assert await titles(redis) == {}
+
+
 async def test_progress_is_said_every_ten_seconds_and_at_the_end(
     venue: Any, redis: Redis, clock: Any, app: App
 ) -> None:

@@ -6,7 +6,18 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from support.kalshi import Frame, delta, encoded, error, ok, snapshot, subscribed, ticker, trade
+from support.kalshi import (
+    Frame,
+    delta,
+    encoded,
+    error,
+    lifecycle,
+    ok,
+    snapshot,
+    subscribed,
+    ticker,
+    trade,
+)
 
 from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import (
@@ -462,7 +473,8 @@ def test_tickers_of_a_dead_subscription_are_dropped() -> None:
 def test_tickers_that_overflowed_are_no_longer_believed() -> None:
     """Some were lost and nobody knows which: a quiet market would show its old price for ever."""
     talk = Conversation([], DecoderOptions(tickers=True))
-    talk.told(subscribed(3, "ticker"), ticker(M), ticker(N), ticker(M))
+    talk.told(subscribed(3, "ticker"), ticker(M), ticker(N), ticker(M), ticker("KXENDED"))
+    talk.told(lifecycle(1, "KXENDED", "determined"))  # what has ended can lose nothing
     talk.wait(5)
     talk.sent()
     events = talk.told(error(25, sid=3))

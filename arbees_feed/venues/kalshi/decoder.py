@@ -19,6 +19,7 @@ from arbees_feed.core.events import (
     Notice,
     Refused,
     TickerLost,
+    TradingChanged,
 )
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Side
 from arbees_feed.core.money import LOTS, TICKS
@@ -221,6 +222,9 @@ class KalshiDecoder:
 
     def _lifecycle(self, message: messages.Lifecycle) -> Sequence[Event]:
         said = lifecycle.events_of(message.msg)
+        for event in said:
+            if isinstance(event, TradingChanged) and event.phase == "closed":
+                self._told_by_ticker.discard(event.market)
         return said if self._counts(message.sid, message.seq) else _NOTHING
 
     # -- control frames ------------------------------------------------------------------------
