@@ -50,6 +50,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.dev requirements-bench.lock
+	$(PIP) install --require-hashes --no-deps -r requirements-bench.lock
+	@touch $@
+
 .PHONY: venv
 venv: $(VENV)/.dev ## Make .venv from the lock files (quick when it is there)
 
@@ -60,6 +64,8 @@ lock: $(VENV)/.made ## Make the lock files anew from pyproject.toml (newest vers
 	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) pyproject.toml --group dev --group clients \
 		--constraints requirements.lock --output-file requirements-dev.lock
 	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) --group build --output-file requirements-build.lock
+	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) --group bench \
+		--constraints requirements-dev.lock --output-file requirements-bench.lock
 
 # -- use ----------------------------------------------------------------------------------------
 
@@ -100,11 +106,16 @@ format: $(VENV)/.dev ## Format the code and sort imports
 	$(BIN)/ruff check --fix --select I .
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure: every script in benchmarks/
-	@for script in benchmarks/bench_*.py; do \
-		if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script" || exit 1; fi; \
-	done
-	$(BIN)/python benchmarks/speed.py
+bench: $(VENV)/.dev ## Measure every goal of speed in under 5 minutes (one section: ARGS="--only cpu")
+	$(BIN)/python benchmarks/speed.py $(ARGS)
+
+.PHONY: peers
+peers: $(VENV)/.dev ## Measure other clients beside the feed, each in an environment of its own
+	$(BIN)/python benchmarks/peers.py $(ARGS)
+
+.PHONY: plots
+plots: $(VENV)/.bench ## Draw the pictures of docs/performance.md from what was measured
+	$(BIN)/python benchmarks/plots.py $(ARGS)
 
 .PHONY: reliability
 reliability: $(VENV)/.dev ## Try every fault (20 minutes) and write the tables of docs/reliability.md

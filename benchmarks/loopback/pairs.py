@@ -76,15 +76,24 @@ def polymarket_play(run: Any, frames: int) -> tuple[Any, dict[str, str], str]:
 
     Returns it, the settings of a daemon for it, and the market that changes last.
     """
-    env = run.enter(_simulated())
-    tape, markets = asyncio.run(_taken_down(env, frames))
-    mark_token, _, condition = markets[-1]
-    mark = (
+    env = run.enter(simulated())
+    tape, markets = asyncio.run(taken_down(env, frames))
+    played = run.remote(serve, tape, trade_of(markets[-1]))
+    return played, settings_of(played, env, markets), markets[-1][0]
+
+
+def trade_of(market: Pair) -> bytes:
+    """Return a trade in a market, with `%d` for its price in cents."""
+    token, _, condition = market
+    return (
         b'{"event_type":"last_trade_price","asset_id":"%b","market":"%b","fee_rate_bps":"0",'
         b'"price":"0.%%d","side":"BUY","size":"10","timestamp":"1795305600000"}'
-    ) % (mark_token.encode(), condition.encode())
-    played = run.remote(serve, tape, mark)
-    settings = {
+    ) % (token.encode(), condition.encode())
+
+
+def settings_of(played: Any, env: Mapping[str, str], markets: Sequence[Pair]) -> dict[str, str]:
+    """Return the settings of a daemon for a venue that plays, REST being that of *env*."""
+    return {
         "polymarket.enabled": "true",
         "kalshi.enabled": "false",
         "polymarket.ws_url": f'"ws://127.0.0.1:{played.told["port"]}/ws/market"',
@@ -92,11 +101,10 @@ def polymarket_play(run: Any, frames: int) -> tuple[Any, dict[str, str], str]:
         "polymarket.clob_url": f'"{env["ARBEES_POLYMARKET__CLOB_URL"]}"',
         "polymarket.markets": json.dumps([yes for yes, _, _ in markets]),
     }
-    return played, settings, mark_token
 
 
 @contextlib.contextmanager
-def _simulated() -> Iterator[dict[str, str]]:
+def simulated() -> Iterator[dict[str, str]]:
     """Run the simulated venues; yield what points a feed at them."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -117,7 +125,7 @@ def _simulated() -> Iterator[dict[str, str]]:
             process.wait()
 
 
-async def _taken_down(env: Mapping[str, str], count: int) -> tuple[Tape, Sequence[Pair]]:
+async def taken_down(env: Mapping[str, str], count: int) -> tuple[Tape, Sequence[Pair]]:
     """Return what the venue sends of all markets but the last one, and all markets."""
     url = env["ARBEES_POLYMARKET__CLOB_URL"]
     async with aiohttp.ClientSession() as session:

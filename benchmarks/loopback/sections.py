@@ -11,6 +11,8 @@ from loopback.report import Row, at_most
 
 SETTLE_S = 1.5
 """After the opening: `:quote` hashes and the first heartbeats are written."""
+PERCENTILES = (1, *range(5, 100, 5), 97, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99, 100)
+"""Points of the curve of delays."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +246,9 @@ def latency(options: Options) -> Sequence[Row]:
         passed = p99 <= (goals[1] or p99) and p50 <= (goals[0] or p50)
         text = f"p50 {p50:.3f}, p99 {p99:.3f}, p99.9 {p999:.3f} ms"
         values = {"p50_ms": p50, "p99_ms": p99, "p999_ms": p999}
-        rows.append(
-            Row("latency", f"venue to subscriber, {rate:,}/s", wanted, text, passed, values)
-        )
+        curve = [(percent, _percentile(delays_ms, percent)) for percent in PERCENTILES]
+        what = f"venue to subscriber, {rate:,}/s"
+        rows.append(Row("latency", what, wanted, text, passed, values, curve))
     return rows
 
 

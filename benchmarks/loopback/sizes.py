@@ -1,8 +1,9 @@
 """Sections about many markets, memory, starting and doing nothing."""
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 
@@ -11,6 +12,8 @@ from loopback.report import Row, at_most
 from loopback.sections import Options, Play, middle, rounds
 
 MANY = 100_000
+BETWEEN = (1_000, 10_000)
+"""Points of the curve that no goal speaks of, measured in three rounds."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,22 @@ def _tickers(options: Options, markets: int, busy: int) -> Quotes:
         all_followed(played)
         until(lambda: run.redis.scard("feed:markets:kalshi") >= markets, 60.0)
         until(lambda: _share(feed, 2.0) < 0.1, 60.0)
-        idle_share = _share(feed, 10.0)
+        # Where all are busy nobody asks for it, and ten seconds are long.
+        idle_share = _share(feed, 10.0) if busy < markets else math.nan
         once = middle(rounds(run, played, feed, 60_000, options.rounds))
         return Quotes(once, feed.rss_mb(), idle_share)
+
+
+@lru_cache
+def _cost_us(options: Options, markets: int, busy: int) -> float:
+    """Return the cost of a ticker in µs of CPU."""
+    with bench(options.tree) as run:
+        played = run.venue("tickers", markets, 60_000, busy)
+        feed = run.feed(played, {})
+        all_followed(played)
+        until(lambda: run.redis.scard("feed:markets:kalshi") >= markets, 60.0)
+        until(lambda: _share(feed, 1.0) < 0.1, 60.0)
+        return middle(rounds(run, played, feed, 60_000, min(options.rounds, 3))).cpu_us
 
 
 def _share(process: Process, seconds: float) -> float:
@@ -50,23 +66,31 @@ def scale(options: Options) -> Sequence[Row]:
         many = _tickers(options, MANY, busy).play.cpu_us
         name = f"a ticker, 100,000 markets to 20, {what}"
         note = f"{many:.2f} to {few:.2f} µs"
-        rows.append(at_most("scale", name, many / few, 1.3, "x", note))
+        between = [(n, _cost_us(options, n, min(n, busy))) for n in BETWEEN]
+        curve = [(20, few), *between, (MANY, many)]
+        rows.append(replace(at_most("scale", name, many / few, 1.3, "x", note), curve=curve))
     return rows
 
 
 def memory(options: Options) -> Sequence[Row]:
     """Resident memory of the daemon."""
-    rss_mb = _tickers(options, MANY, MANY).rss_mb
+    rss_mb, few_mb = (_tickers(options, n, n).rss_mb for n in (MANY, 20))
     with bench(options.tree) as run:
         played = run.venue("spread", 10_000, 100_000)
         feed = run.feed(played, books_of(played))
         plays = rounds(run, played, feed, 100_000, options.rounds)
         books_mb = feed.rss_mb()
     cost = f"{middle(plays).cpu_us:.2f} µs a frame"
-    return [
+    rows = [
         at_most("memory", "100,000 markets, ticker mode", rss_mb, 300, "MB"),
         at_most("memory", "10,000 books of 40 levels a side", books_mb, 500, "MB", cost),
     ]
+    each = (
+        {"kB a market": (rss_mb - few_mb) / (MANY - 20) * 1e3},
+        {"kB a book": (books_mb - few_mb) / 10_000 * 1e3},
+    )
+    both = zip(rows, each, strict=True)
+    return [replace(row, values=row.values | more | {"MB with 20": few_mb}) for row, more in both]
 
 
 def start(options: Options) -> Sequence[Row]:

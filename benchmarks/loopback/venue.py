@@ -23,7 +23,7 @@ BATCH = 64
 """Frames in one write when there is no pace."""
 PING_S = 5.0
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 _LIMITS = b'{"usage_tier":"basic","read":{"refill_rate":200,"bucket_capacity":400}}'
 
 
@@ -134,7 +134,7 @@ class Venue:
         try:
             while (told := _received(stream))[0] != _CLOSE:
                 with self._lock:
-                    if told[0] == _TEXT:
+                    if told[0] in (_TEXT, _BINARY):
                         self._hear(client, told[1])
                     elif told[0] == _PING:
                         sock.sendall(framed(told[1], _PONG))

@@ -13,7 +13,12 @@ from arbees_feed.config.sources import ALIASES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ("docker-compose.yml", "docker-compose.override.yml")
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "requirements-bench.lock",
+)
 
 
 def services(name: str = COMPOSE[0]) -> dict[str, dict[str, Any]]:
@@ -60,7 +65,7 @@ def test_ports_are_opened_on_loopback_only() -> None:
     ports = [
         port for file in COMPOSE for s in services(file).values() for port in s.get("ports", [])
     ]
-    assert len(ports) == 3
+    assert len(ports) == 5
     assert all(str(port).startswith("127.0.0.1:") for port in ports)
 
 
