@@ -81,10 +81,10 @@ def test_commands_in_the_readme_exist() -> None:
 
 
 def test_make_targets_in_documents_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:
         text = document.read_text()
-        used = re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
+        used = re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
         assert set(used) <= targets, name(document)
 
 

@@ -1,0 +1,171 @@
+"""The clients and connections of one attempt to read; redis-py finds masters and nodes.
+
+All of it is made anew for each attempt: after a failover nothing points to the former master.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+)
+
+from arbees_feed.core.redisaddress import Address
+from arbees_feed.errors import AuthenticationRejected, RedisUnavailable, SettingsError
+
+KEYS_AT_ONCE: Final = 500
+_REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+CLUSTER_RETRIES: Final = 3
+"""A cluster answers with MOVED while slots move; redis-py asks again."""
+
+
+@contextmanager
+def errors_translated() -> Iterator[None]:
+    """Raise what redis-py raises as RedisUnavailable or AuthenticationRejected."""
+    try:
+        yield
+    except (RedisError, RedisClusterException, OSError) as exc:
+        # A cluster client says why no node could be used in the cause.
+        if isinstance(exc, _REFUSALS) or isinstance(exc.__cause__, _REFUSALS):
+            raise AuthenticationRejected(f"redis refuses our credentials: {exc}") from exc
+        raise RedisUnavailable(f"redis: {str(exc) or type(exc).__name__}") from exc
+
+
+@contextmanager
+def _options_checked() -> Iterator[None]:
+    """Raise SettingsError for what redis-py makes of the options of a URL."""
+    try:
+        yield
+    except (TypeError, ValueError) as exc:
+        raise SettingsError(f"redis url: {exc}") from exc
+
+
+class Source:
+    """One client, and connections for subscriptions beside it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._is_cluster = isinstance(client, RedisCluster)
+
+    def connections(self, channels: Sequence[str], *, sharded: bool) -> list[tuple[Any, list[str]]]:
+        """Return unopened connections, each with the channels to subscribe to over it.
+
+        Plain channels are the same on every node of a cluster; sharded ones live on the node that
+        has their slot.
+        """
+        if not self._is_cluster:
+            with _options_checked():
+                return [(self.client.connection_pool.make_connection(), list(channels))]
+        if not sharded:
+            return [(self.client.get_random_primary_node().acquire_connection(), list(channels))]
+        by_node: dict[Any, list[str]] = defaultdict(list)
+        for channel in channels:
+            by_node[self.client.get_node_from_key(channel)].append(channel)
+        return [(node.acquire_connection(), some) for node, some in by_node.items()]
+
+    async def read_all(self, keys: Sequence[str]) -> AsyncIterator[bytes]:
+        """Yield the values of *keys*, without those that are not there."""
+        read = self.client.mget_nonatomic if self._is_cluster else self.client.mget
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            for value in await read(keys[start : start + KEYS_AT_ONCE]):
+                if value is not None:
+                    yield value
+
+    async def read_venue(self, key: str) -> tuple[Mapping[str, str], int]:
+        """Return state, reason and session of a venue's key (nothing: not there), and its PTTL."""
+        async with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(key)
+            pipeline.pttl(key)
+            fields, ttl_ms = await pipeline.execute()
+        text = {
+            name.decode(errors="replace"): value.decode(errors="replace")
+            for name, value in fields.items()
+        }
+        return text, int(ttl_ms)
+
+    async def members(self, key: str) -> list[str]:
+        """Return the members of a set."""
+        return sorted(member.decode(errors="replace") for member in await self.client.smembers(key))
+
+    async def matching(self, key: str, pattern: str) -> list[str]:
+        """Return the members of a set that match a pattern, by Redis' own rules."""
+        members = self.client.sscan_iter(key, match=pattern, count=1_000)
+        return [member.decode(errors="replace") async for member in members]
+
+
+@asynccontextmanager
+async def open_source(address: Address, *, timeout_s: float, name: str) -> AsyncIterator[Source]:
+    """Make a client for *address*; *name* is what `CLIENT LIST` shows.
+
+    Raises:
+        RedisClusterException, RedisError: no master, or no cluster was found.
+        SettingsError: redis-py does not know an option of the URL.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "client_name": name,
+        # RESP2: a subscribed connection brings messages as plain lists, on any server.
+        "protocol": 2,
+    }
+    if address.kind == "sentinel":
+        async with _sentinel_client(address, options) as client:
+            yield Source(client)
+        return
+    client = _client(address, options)
+    try:
+        if address.kind == "cluster":
+            await client.initialize()
+        yield Source(client)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def _sentinel_client(address: Address, options: Mapping[str, Any]) -> AsyncIterator[Any]:
+    timeouts = {key: value for key, value in options.items() if key.startswith("socket_")}
+    once = Retry(NoBackoff(), 0)
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types for it
+        address.hosts,
+        sentinel_kwargs={**timeouts, **address.sentinel_options, "retry": once},
+        retry=once,
+        **{**options, **_url_options(address.url)},
+    )
+    async with sentinel:
+        client = sentinel.master_for(address.service)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+
+def _client(address: Address, options: Mapping[str, Any]) -> Any:
+    with _options_checked():
+        if address.kind == "server":
+            return Redis.from_url(address.url, retry=Retry(NoBackoff(), 0), **options)
+        return RedisCluster(
+            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            retry=Retry(NoBackoff(), CLUSTER_RETRIES),
+            **{**options, **_url_options(address.url)},
+        )
+
+
+def _url_options(url: str) -> dict[str, Any]:
+    with _options_checked():
+        options: dict[str, Any] = dict(parse_url(url))
+    options.pop("host", None)
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    return options
