@@ -26,6 +26,7 @@ _MODULES = {
     "demo": "demo",
     "check": "check",
     "watch": "watch",
+    "top": "top",
     "markets": "markets",
     "explain": "explain",
     "sim": "sim",

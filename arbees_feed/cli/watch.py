@@ -32,6 +32,7 @@ from arbees_feed.supervisor import Policy, keep_running
 _POLICY = Policy(backoff=Backoff(first_s=0.2, cap_s=2.0), healthy_after_s=5.0, fatal_retry_s=2.0)
 _ID_WIDTH = 40
 _LOOK_S = 0.5
+_NOT_THERE = (GONE, "stopped")
 
 Form = Callable[[MarketPrice], str]
 
@@ -53,8 +54,8 @@ def watch(
     """Follow prices, as a live table or as lines.
 
     The table has the busiest markets, or those named.
-    A price whose feed is gone is shown as stale, without a quote. What is said of feeds and of
-    Redis goes to stderr.
+    A price whose feed is gone is shown as stale, without a quote; in lines it comes once more, so.
+    What is said of feeds and of Redis goes to stderr.
 
     \b
     Examples:
@@ -109,14 +110,22 @@ class Printer:
         """Say it when a venue's state changes, until *stop*; at the start only what is wrong."""
         while not await stopped_within(stop, _LOOK_S):
             for venue, (word, reason) in self._board.conditions().items():
-                before = self._said.get(venue, "live")
+                before = self._said.get(venue)
                 self._said[venue] = word
-                if word != before:
+                if word != (before or "live"):
                     say(f"{venue} is {word}{f': {reason}' if reason else ''}{_advice(word)}")
+                if before not in (None, *_NOT_THERE) and word in _NOT_THERE:
+                    self._print_stale(venue)
+
+    def _print_stale(self, venue: str) -> None:
+        """Print what has become of prices that were live, now that their feed is gone."""
+        for row in self._board.rows.values():
+            if row.price.platform == venue and row.price.status == "live":
+                self._lines.write(self._form(self._board.believed(row.price)))
 
 
 def _advice(word: str) -> str:
-    return "; its prices are stale" if word in (GONE, "stopped") else ""
+    return "; its prices are stale" if word in _NOT_THERE else ""
 
 
 async def _print(

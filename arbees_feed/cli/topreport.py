@@ -1,0 +1,74 @@
+"""What `top` tells scripts: the same as on the screen, as one JSON object. No I/O."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from arbees_feed.cli.text import title_of
+from arbees_feed.cli.topstate import Market, TopState
+from arbees_feed.cli.topview import View
+
+_TITLE_WIDTH = 200
+
+
+def json_line(state: TopState, view: View, now_s: float, now_ns: int, rows: int) -> str:
+    """Return everything in one object; *rows* markets of the list that *view* asks for."""
+    told = {
+        "ts_ns": now_ns,
+        "connected": state.trouble is None,
+        "reason": state.trouble or "",
+        "markets": len(state.markets),
+        "messages": state.messages,
+        "messages_per_s": round(state.message_rate.per_s(), 1),
+        "bytes": state.bytes,
+        "malformed": state.malformed,
+        "lost": sum(venue.lost for venue in state.venues.values()),
+        "venues": [_venue(state, name, now_s) for name in sorted(state.venues)],
+        "sort": view.sort.value,
+        "search": view.text,
+        "list": _markets(state, view.listed[:rows], now_s, now_ns),
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _venue(state: TopState, name: str, now_s: float) -> dict[str, Any]:
+    venue = state.venues[name]
+    line = venue.line
+    word, reason = state.condition(name, now_s)
+    half, most = venue.lag_ms
+    return {
+        "venue": name,
+        "state": word,
+        "reason": reason,
+        "heartbeat_age_s": None if venue.beat_s is None else round(now_s - venue.beat_s, 3),
+        "markets": line.count("markets"),
+        "markets_live": line.count("markets_live"),
+        "frames_per_s": round(line.frame_rate.per_s(), 1),
+        "prices_per_s": round(line.price_rate.per_s(), 1),
+        "lag_p50_ms": half,
+        "lag_p99_ms": most,
+        "gaps": line.count("gaps"),
+        "lost": venue.lost,
+    }
+
+
+def _markets(
+    state: TopState, listed: Sequence[str], now_s: float, now_ns: int
+) -> list[dict[str, Any]]:
+    markets = (state.market(market_id) for market_id in listed)
+    return [_market(state, market, now_s, now_ns) for market in markets if market is not None]
+
+
+def _market(state: TopState, market: Market, now_s: float, now_ns: int) -> dict[str, Any]:
+    price = state.believed(market, now_s)
+    told: dict[str, Any] = {
+        "market_id": market.id,
+        "title": title_of(market.id, market.meta, _TITLE_WIDTH),
+        "messages_per_s": round(market.per_s(now_s), 2),
+        "lost": market.lost,
+    }
+    if price is not None:
+        told |= msgspec.structs.asdict(price)
+        told |= {"spread": price.spread, "age_s": round((now_ns - price.ts_pub_ns) / 1e9, 3)}
+    return told | {"market_id": market.id, "status": "none" if price is None else price.status}

@@ -1,0 +1,173 @@
+"""One run of `top`: what is read, what was chosen, and the lines that come of both."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from arbees_feed.cli.prices import redis_url
+from arbees_feed.cli.topkeys import Keys
+from arbees_feed.cli.toplines import Line
+from arbees_feed.cli.toplist import RERANK_S, listed
+from arbees_feed.cli.topreader import TopReader
+from arbees_feed.cli.topreport import json_line
+from arbees_feed.cli.topscreen import Moment, screen_lines
+from arbees_feed.cli.topstate import TopState
+from arbees_feed.cli.topterminal import Terminal
+from arbees_feed.cli.topview import View
+from arbees_feed.cli.waiting import stopped_within
+from arbees_feed.config import Settings, redact_url
+from arbees_feed.core.backoff import Backoff
+from arbees_feed.core.wire import Names
+from arbees_feed.supervisor import Policy, keep_running
+
+REDRAW_S: Final = 0.25
+BURST_S: Final = 0.03
+"""Keys that come within this are shown together."""
+_SETTLING_S: Final = 6
+"""For so long after a start the list is made anew each second: it does not know much yet."""
+AHEAD: Final = 100
+"""So many markets of the list are prepared for the screen: titles, and where prices have been."""
+WARM_S: Final = 2
+"""So many seconds of listening it takes to tell rates."""
+_POLICY: Final = Policy(
+    backoff=Backoff(first_s=0.2, cap_s=2.0), healthy_after_s=5.0, fatal_retry_s=2.0
+)
+
+
+class Session:
+    """Keeps the state filled from Redis, and lists, draws and reports it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Any,
+        view: View,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        time_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        url, names = redis_url(settings.redis), Names(settings.redis.key_prefix)
+        self.view = view
+        self.state = TopState(names.prefix, monotonic())
+        self._source = redact_url(url)
+        self._reader = TopReader(
+            url, client, names, self.state, timeout_s=settings.redis.io_timeout_s
+        )
+        self._monotonic = monotonic
+        self._time_ns = time_ns
+        self._listed_s = float("-inf")
+        self._listed_for: object = None
+        self._shown: Sequence[str] = ()
+
+    async def follow(self) -> None:
+        """Read until cancelled, over as many connections as it takes."""
+
+        def on_failure(_service: str, error: Exception, _delay_s: float) -> None:
+            self.state.on_trouble(str(error))
+
+        await keep_running(self._reader, policy=_POLICY, on_failure=on_failure)
+
+    def tick(self) -> None:
+        """Keep averages and the list; call several times a second."""
+        now_s = self._monotonic()
+        self.state.tick(now_s)
+        self._list(now_s)
+
+    def _list(self, now_s: float) -> None:
+        view, state = self.view, self.state
+        if view.stirred:
+            self._reader.seek(view.text)
+        # What was joined or found since the last list is in none yet.
+        of = (state.joins, state.found, state.messages if not view.listed else 0)
+        settling = state.warm_s < _SETTLING_S
+        # What a search has found does not depend on the time.
+        due = now_s - self._listed_s >= (1.0 if settling else RERANK_S)
+        due = due and not (view.held or view.text)
+        if not (due or view.stirred or of != self._listed_for):
+            return
+        self._listed_for = of
+        self.relist()
+        if not settling:
+            view.keep()
+
+    def relist(self) -> None:
+        """Put the list in the order of this moment."""
+        view, now_s = self.view, self._monotonic()
+        self._listed_s = now_s
+        view.stirred = False
+        view.listed = listed(self.state, view.sort, view.text, now_s)
+
+    def lines(self, width: int, height: int, *, keys: bool) -> list[Line]:
+        """Draw the screen, and ask for what is missing on it."""
+        now_s = self._monotonic()
+        moment = Moment(now_s, self._time_ns(), width, height, self._source, keys)
+        lines = screen_lines(self.state, self.view, moment)
+        selected = self.view.selected()
+        self._look(self.view.window(self.view.rows), now_s)
+        if selected is not None:
+            self.state.follow([selected])
+        self._reader.look_at(selected if self.view.shows_detail else None)
+        return lines
+
+    def report(self, rows: int) -> str:
+        """Return one JSON object of what is known, and ask for what is missing in it."""
+        now_s = self._monotonic()
+        self._look(self.view.listed[:rows], now_s)
+        return json_line(self.state, self.view, now_s, self._time_ns(), rows)
+
+    def _look(self, shown: Sequence[str], now_s: float) -> None:
+        """Note what is shown, and ask for titles; so too for what may be shown next."""
+        self._shown = shown
+        first = self.view.first
+        near = [*self.view.listed[first : first + AHEAD], *shown]
+        self.state.follow(near)
+        self._reader.want_titles(self.state.untitled(near, now_s))
+
+    def is_warm(self) -> bool:
+        """Whether enough was heard to tell rates from."""
+        return self.state.warm_s >= WARM_S
+
+    def is_titled(self) -> bool:
+        """Whether the titles of all that was drawn last are known."""
+        markets = (self.state.market(market_id) for market_id in self._shown)
+        return all(market is None or market.meta for market in markets)
+
+    # -- with a terminal ---------------------------------------------------------------------------
+
+    async def show(
+        self, terminal: Terminal, keyboard: "Keyboard", wake: asyncio.Event, stop: asyncio.Event
+    ) -> None:
+        """Draw a few times a second, and at once when a key was pressed or the size has changed."""
+        while not stop.is_set() and not self.view.done:
+            wake.clear()
+            self.tick()
+            size = terminal.size()
+            if self.view.redraw:
+                self.view.redraw = False
+                terminal.painter.forget()
+            await terminal.show(self.lines(*size, keys=terminal.has_keys), size)
+            if not await stopped_within(wake, REDRAW_S):
+                keyboard.rest()
+            await stopped_within(stop, BURST_S)
+
+
+class Keyboard:
+    """Hands what is typed to a view, and wakes whoever draws it."""
+
+    def __init__(self, view: View, wake: asyncio.Event) -> None:
+        self._view = view
+        self._wake = wake
+        self._keys = Keys()
+
+    def typed(self, data: bytes) -> None:
+        """Take what came from the terminal."""
+        for key in self._keys.feed(data):
+            self._view.press(key)
+        self._wake.set()
+
+    def rest(self) -> None:
+        """Nothing came for a while: what looked like the start of a sequence was a key."""
+        for key in self._keys.flush():
+            self._view.press(key)
+            self._wake.set()
