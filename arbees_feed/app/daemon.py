@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from arbees_feed.app import readings
 from arbees_feed.app.explain import Explainer
+from arbees_feed.app.overview import FeedOverview, Parts
 from arbees_feed.app.plan import plans
 from arbees_feed.app.venue import Tap, Venue
 from arbees_feed.config import Settings, redact_url
@@ -101,7 +102,8 @@ class Daemon:
                 Venue(plan, self._settings, publisher, http, client, supervisor.count, self._tap)
                 for plan in self._plans
             ]
-            board = StatusBoard(self.venues, publisher.send, self._names, self._session)
+            self._left = self._leftovers(client, publisher)
+            board = self._new_board(publisher)
             subscribers = SubscriberWatch(client)
             stalls = Stalls(RateLimitedWarnings(_log, interval_s=10.0))
             metrics = Metrics(
@@ -112,9 +114,9 @@ class Daemon:
                 ]
             )
             health = _Health(self.venues, publisher)
-            http_url = await self._serve(stack, health, metrics)
+            parts = Parts(self.venues, publisher, stalls, health, client, self._names)
+            http_url = await self._serve(stack, health, metrics, FeedOverview(parts))
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
-            self._left = self._leftovers(client, publisher)
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
             feeding: list[Runnable] = [board, stalls, subscribers]
             feeding += (service for venue in self.venues for service in venue.services())
@@ -171,6 +173,14 @@ class Daemon:
             on_new_server=self._redis_was_replaced,
         )
 
+    def _new_board(self, publisher: Publisher) -> StatusBoard:
+        def may_begin(venue: str) -> bool:
+            return all(left.done for left in self._left if left.venue == venue)
+
+        return StatusBoard(
+            self.venues, publisher.send, self._names, self._session, may_begin=may_begin
+        )
+
     def _leftovers(self, client: Any, publisher: Publisher) -> list[Leftovers]:
         return [
             Leftovers(
@@ -185,7 +195,7 @@ class Daemon:
         ]
 
     async def _serve(
-        self, stack: AsyncExitStack, health: "_Health", metrics: Metrics
+        self, stack: AsyncExitStack, health: "_Health", metrics: Metrics, overview: FeedOverview
     ) -> str | None:
         http = self._settings.http
         if not http.enabled:
@@ -197,6 +207,7 @@ class Daemon:
                 health=health,
                 metrics=metrics,
                 explains=Explainer(self.venues, self._names),
+                overview=overview,
             )
         )
 

@@ -1,4 +1,4 @@
-"""The HTTP endpoint: /livez, /readyz, /metrics, /explain/<market>, and a status page at /.
+"""The HTTP endpoint: /livez, /readyz, /metrics, /explain/<market>, and the status page at /.
 
 It only reads. Nothing it says holds a secret, but it says which markets are followed, so it
 listens on loopback unless told otherwise. On loopback a page of a browser may still reach it, by
@@ -20,7 +20,10 @@ from arbees_feed import __version__
 from arbees_feed.config import redact_text
 from arbees_feed.core.text import is_name
 from arbees_feed.errors import SettingsError
+from arbees_feed.ops.listeners import Listeners
 from arbees_feed.ops.metrics import Metrics
+from arbees_feed.ops.overview import Overview
+from arbees_feed.ops.statuspage import StatusPage
 
 _GOODBYE_S = 1.0  # for answers under way when the server closes
 _MISDIRECTED = 421
@@ -66,19 +69,23 @@ async def serve(
     health: Health,
     metrics: Metrics,
     explains: Explains | None = None,
+    overview: Overview | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[str]:
     """Serve while the block runs; yield the base URL (port 0 takes any free port).
 
-    Without *explains* there is no /explain.
+    Without *explains* there is no /explain, without *overview* no page for browsers.
 
     Raises:
         SettingsError: *host* and *port* can't be listened on.
     """
-    app = _application(health, metrics, explains, monotonic)
+    app = _application(health, metrics, explains, overview, monotonic)
     if _is_loopback(host):
         app.middlewares.append(_only_asked_by_our_names)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_S)
+    # A listener that leaves is noticed at once, not when it is next told something.
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=_GOODBYE_S, handler_cancellation=True
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -145,6 +152,7 @@ def _application(
     health: Health,
     metrics: Metrics,
     explains: Explains | None,
+    overview: Overview | None,
     monotonic: Callable[[], float],
 ) -> web.Application:
     started_s = monotonic()
@@ -162,20 +170,27 @@ def _application(
         body, content_type = metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    async def status(_request: web.Request) -> web.Response:
-        about = {
+    def about() -> Mapping[str, object]:
+        return {
             "name": "arbees-feed",
             "version": __version__,
             "uptime_s": round(monotonic() - started_s, 1),
             "pages": pages,
+            **_told(health.readiness()),
         }
-        return _json(about | _told(health.readiness()))
+
+    async def status(_request: web.Request) -> web.Response:
+        return _json(about())
 
     app = web.Application()
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", prometheus)
-    app.router.add_get("/", status)
+    if overview is None:
+        app.router.add_get("/", status)
+    else:
+        pages += ["/events", "/markets?q=<text>", "/market/<market>"]
+        StatusPage(overview, Listeners(overview, monotonic=monotonic), about).add_to(app)
     if explains is not None:
         pages.append("/explain/<market>")
         app.router.add_get("/explain/{market}", _explaining(explains))

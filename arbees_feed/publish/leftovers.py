@@ -51,14 +51,24 @@ class Leftovers:
         self.name = f"{venue}-leftovers"
         self._client = client
         self._names = names
-        self._venue = venue
+        self.venue = venue
         self._open_outlet = open_outlet
         self._session = session
         self._known = known
         self._due = asyncio.Event()
         self._due.set()
         self._looked = False
+        self._unwritten: list[Outlet] = []
         self.marked = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was there at the start is marked, and on its way to Redis.
+
+        Only then may a heartbeat make readers believe what Redis keeps.
+        """
+        self._unwritten = [o for o in self._unwritten if o.sent is not o.quote]
+        return self._looked and not self._unwritten
 
     def again(self) -> None:
         """Look once more: there is another server, or older data."""
@@ -88,7 +98,7 @@ class Leftovers:
         before = self.marked
         chunk: list[MarketId] = []
         try:
-            members = self._client.sscan_iter(self._names.markets(self._venue), count=AT_ONCE)
+            members = self._client.sscan_iter(self._names.markets(self.venue), count=AT_ONCE)
             async for member in members:  # type: ignore[attr-defined]  # redis-py's own iterator
                 # Anybody may write to the set: what is no text names no market of ours.
                 text = (
@@ -106,7 +116,7 @@ class Leftovers:
         self._looked = True
         if self.marked > before:
             marked = self.marked - before
-            _log.info("marked prices of a former session", venue=self._venue, markets=marked)
+            _log.info("marked prices of a former session", venue=self.venue, markets=marked)
 
     async def _mark(self, markets: Sequence[MarketId]) -> None:
         if not markets:
@@ -145,6 +155,8 @@ class Leftovers:
                 ts_recv_ns=0 if price is None else price.ts_recv_ns,
             )
         )
+        if outlet.sent is not outlet.quote:
+            self._unwritten.append(outlet)
 
     def _is_left(self, price: MarketPrice) -> bool:
         # The first look is at what others left: what this session wrote is newer than the look.

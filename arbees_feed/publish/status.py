@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -53,13 +53,16 @@ class StatusBoard:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        may_begin: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        """Be ready to run; nothing is told of a venue before *may_begin* says so once."""
         self._reporters = reporters
         self._send = send
         self._names = names
         self._session = session
         self._sleep = sleep
         self._monotonic = monotonic
+        self._may_begin = may_begin
         self._told: dict[str, tuple[VenueState, str]] = {}
 
     async def run(self) -> None:
@@ -69,14 +72,19 @@ class StatusBoard:
             now_s = self._monotonic()
             if now_s >= due_s:
                 due_s = now_s + HEARTBEAT_S
-                for reporter in self._reporters:
+                for reporter in self._begun():
                     self._tell(reporter, *reporter.state())
             else:
                 self._tell_changes()
             await self._sleep(LOOK_S)
 
-    def _tell_changes(self) -> None:
+    def _begun(self) -> Iterator[Reporter]:
         for reporter in self._reporters:
+            if reporter.venue in self._told or self._may_begin(reporter.venue):
+                yield reporter
+
+    def _tell_changes(self) -> None:
+        for reporter in self._begun():
             state, reason = reporter.state()
             told = self._told.get(reporter.venue)
             if told is None or told[0] is not state:

@@ -140,3 +140,16 @@ async def test_after_another_server_what_this_session_left_in_it_is_marked_too(
 def test_an_unknown_field_of_a_price_is_no_hindrance() -> None:
     value = msgspec.msgpack.encode({**msgspec.msgpack.decode(price("A", "live", 1)), "new": 1})
     assert MarketPrice.from_msgpack(value).status == "live"
+
+
+async def test_it_is_done_once_every_mark_is_on_its_way(client: Any) -> None:
+    keeper = Keeper()
+    for number in range(3):
+        await put(client, f"M{number}", price(f"M{number}", "live", SESSION - 1))
+    left = Leftovers(client, Names(), "kalshi", keeper.open, SESSION)
+    assert not left.done, "nobody has looked"
+    await left.mark()
+    for outlet in keeper.outlets.values():
+        assert not left.done, "a mark waits"
+        outlet.sent = outlet.quote
+    assert left.done

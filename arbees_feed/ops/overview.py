@@ -1,0 +1,158 @@
+"""What the status page shows, in plain values fit for JSON, and who tells it.
+
+Prices are in dollars (0 to 1) in YES terms, sizes in contracts or shares, `…_s` are seconds and
+`…_ns` Unix ns. None: not known, or not yet. Text that others wrote comes as one line without
+control characters and secrets; it is still to be escaped.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+Level = tuple[float, float]
+"""(price, size)"""
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """How long something took, as percentiles."""
+
+    name: str
+    what: str
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    count: int
+    """How many were timed."""
+    window_s: float
+    """Over the last so many seconds; 0.0: since the start."""
+
+
+class VenueNow(msgspec.Struct, frozen=True):
+    """One venue at this moment."""
+
+    venue: str
+    state: str
+    """`connecting`, `live`, `stale` or `stopped`; see docs/wire-format.md."""
+    reason: str
+    connections: int
+    """Open ones."""
+    connections_wanted: int
+    books: int
+    """Full books in step, counted every 2 s."""
+    books_wanted: int
+    markets: int
+    markets_live: int
+    frames_per_s: float | None
+    prices_per_s: float | None
+    """Changes of a top of book."""
+    audit_ratio: float
+    audited: int
+    """Books that were compared with the venue's own answer since the start."""
+    clock_offset_s: float | None
+    """The venue's clock less ours."""
+    age_growth_s: float
+    """How much older than at its best data is on the worst connection."""
+    incidents: Mapping[str, int]
+    """How often each kind of trouble was met since the start, by what it is called."""
+    problems: Mapping[str, str]
+    """The newest of some kinds, in words."""
+
+
+class RedisNow(msgspec.Struct, frozen=True):
+    """The way out."""
+
+    connected: bool
+    problem: str
+    published_per_s: float | None
+    bytes_per_s: float | None
+    waiting: int
+    """Markets with a price newer than was written."""
+    unanswered: int
+    """Commands without a reply yet."""
+    conflated: int
+    errors: int
+
+
+class StatusNow(msgspec.Struct, frozen=True):
+    """The whole feed at this moment, without any market."""
+
+    version: str
+    at_ns: int
+    uptime_s: float
+    ready: bool
+    missing: Mapping[str, str]
+    """Who is not ready, and why."""
+    venues: Sequence[VenueNow]
+    redis: RedisNow
+    delays: Sequence[Delay]
+
+
+class PriceNow(msgspec.Struct, frozen=True):
+    """What readers were last told of a market, and what is known of its source."""
+
+    market: str
+    status: str
+    """`live`, `stale` or `closed`; `unpriced`: nothing yet; `unknown`: not followed here."""
+    state: str = ""
+    """As `arbees-feed explain` says it: `live`, `quiet`, `suspect`, `resyncing`, …"""
+    source: str = ""
+    bid: float | None = None
+    bid_size: float = 0.0
+    ask: float | None = None
+    ask_size: float = 0.0
+    last: float | None = None
+    ago_s: float | None = None
+    """Since the frame was read that led to it."""
+
+
+class MarketNow(msgspec.Struct, frozen=True):
+    """One market with its ladder."""
+
+    venue: str
+    price: PriceNow
+    doubt: str
+    """Why nothing newer is shown."""
+    book: str
+    """`live`, `empty`, `lost`; `none`: its full book is not followed."""
+    bids: Sequence[Level]
+    """The best few, best first."""
+    asks: Sequence[Level]
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A market that a search has found."""
+
+    market: str
+    venue: str
+    title: str
+    subtitle: str
+    event: str
+    price: PriceNow
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a search has found."""
+
+    hits: Sequence[Hit]
+    note: str = ""
+    """What could not be searched, and why."""
+
+
+class Overview(Protocol):
+    """Knows how the feed does. All but the search are cheap, and wait for nothing."""
+
+    def status(self) -> StatusNow:
+        """Return the state of the whole feed; asked at most about once a second."""
+
+    def prices(self, markets: Sequence[str]) -> list[PriceNow]:
+        """Return the prices of these markets, in this order."""
+
+    def market(self, market: str) -> MarketNow | None:
+        """Return a market with its ladder, or None if it is not followed."""
+
+    async def search(self, text: str, limit: int) -> Found:
+        """Return at most *limit* markets whose title or id has the words of *text*.
+
+        Answers within a few seconds, whatever Redis does.
+        """
