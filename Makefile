@@ -25,7 +25,7 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # -- environment --------------------------------------------------------------------------------
 
@@ -73,6 +73,10 @@ lock: $(VENV)/.made ## Make the lock files anew from pyproject.toml (newest vers
 demo: $(VENV)/.runtime ## Watch live prices from simulated venues: no account, no network, no Docker
 	@$(BIN)/arbees-feed demo $(ARGS)
 
+.PHONY: demo-shard
+demo-shard: $(VENV)/.runtime ## Watch the example game shard find opportunities on simulated venues
+	@cd examples && ../$(BIN)/python -m game_shard.demo $(ARGS)
+
 .PHONY: run
 run: $(VENV)/.runtime ## Run the feed against the real venues
 	@$(BIN)/arbees-feed run $(ARGS)
@@ -99,6 +103,7 @@ lint: $(VENV)/.dev ## Check format, style and the direction of imports
 .PHONY: types
 types: $(VENV)/.dev ## Check types (mypy --strict)
 	$(BIN)/mypy
+	MYPYPATH=examples $(BIN)/mypy -p game_shard
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code and sort imports
