@@ -233,6 +233,9 @@ class Catalogue(Protocol):
     def allowance(self) -> Crawl:
         """Find how fast this account may ask; finds nothing where the venue does not tell."""
 
+    def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
+        """Remember no more of these: they have ended, and their metadata is gone."""
+
 
 class VenueSpec(msgspec.Struct, frozen=True):
     """All that the feed needs to know of a venue."""

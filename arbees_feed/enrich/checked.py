@@ -68,6 +68,10 @@ class CheckedCatalogue:
         """Find how fast this account may ask."""
         return self._checked(self._catalogue.allowance())
 
+    def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
+        """Remember no more of these."""
+        self._catalogue.forget(markets, events)
+
     def announced(self, markets: Sequence[MarketMeta]) -> list[MarketMeta]:
         """Return those of *markets*, which the stream announced, that can be used."""
         return [meta for market in markets if (meta := self._market(market)) is not None]

@@ -247,7 +247,7 @@ class Enricher:
         markets = self._leaving.due(self._timing.monotonic(), self._options.removals_a_round)
         if not markets:
             return
-        await self._writer.remove(markets)
+        self._catalogue.forget(markets, await self._writer.remove(markets))
         self._leaving.left(markets)
         self.stats.leaving = len(self._leaving)
 

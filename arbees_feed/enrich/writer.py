@@ -121,12 +121,13 @@ class MetadataWriter:
         await self._write_markets(first, ())
         self.stats.markets_written += len(first)
 
-    async def remove(self, markets: Sequence[str]) -> None:
-        """Take away all metadata of *markets*, and of events that have no other.
+    async def remove(self, markets: Sequence[str]) -> Sequence[str]:
+        """Take away all metadata of *markets*, and of events that have no other: return those.
 
         Raises:
             RedisUnavailable: something may be left; try again.
         """
+        gone: list[str] = []
         for some in chunks(markets, RECORDS_A_PIPELINE):
             events = await self._remover.remove(some, self.venue)
             for market in some:
@@ -135,8 +136,10 @@ class MetadataWriter:
                 self._written.drop(_event_name(event))
             self.stats.removed += len(some)
             self.stats.events_removed += len(events)
+            gone += events
             # Others are waiting: each chunk was milliseconds of this loop.
             await asyncio.sleep(0)
+        return gone
 
     async def count(self) -> int:
         """Return how many markets of the venue have metadata, whoever wrote it."""

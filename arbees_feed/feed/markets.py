@@ -33,13 +33,12 @@ from arbees_feed.feed.filter import EVERYTHING, MarketFilter
 from arbees_feed.feed.handover import Handovers
 from arbees_feed.feed.market import Hooks, Link, Market, MarketsConfig, MarketsStats, Outlet
 from arbees_feed.feed.showcase import Showcase
+from arbees_feed.feed.tombstones import Tombstones
 
 MARKETS_AT_MOST = 1_000_000
 """So many markets that nobody named, and no more: several times those of the largest venue."""
 AHEAD_NS = 60_000_000_000
 """A venue's time that is further ahead of ours is an error, and makes nothing later look old."""
-TOMBSTONES = 50_000
-"""Ended markets remembered, so that a late ticker does not bring one back to life."""
 
 
 class MarketTable:
@@ -58,7 +57,7 @@ class MarketTable:
         self._config = config
         self._hooks = hooks
         self._filter = market_filter
-        self._tombstones: dict[MarketId, None] = {}
+        self._tombstones = Tombstones(monotonic)
         self._markets: dict[MarketId, Market] = {}
         self.ended: list[MarketId] = []
         """Markets that have ended since the owner last looked; it unsubscribes them."""
@@ -249,7 +248,7 @@ class MarketTable:
         market = self._markets.get(event.market)
         if market is None and event.phase == "closed":
             self.ended.append(event.market)  # asked for, perhaps, but never heard of
-            self._bury(event.market)
+            self._tombstones.add(event.market)
         if market is None or market.phase == event.phase:
             return None
         market.phase = event.phase
@@ -349,12 +348,7 @@ class MarketTable:
             return
         self._showcase.forget(market)
         if market.phase == "closed":
-            self._bury(market_id)
-
-    def _bury(self, market_id: MarketId) -> None:
-        self._tombstones[market_id] = None
-        if len(self._tombstones) > TOMBSTONES:
-            del self._tombstones[next(iter(self._tombstones))]
+            self._tombstones.add(market_id)
 
     def without_source(self) -> list[MarketId]:
         """Return open markets that readers know and nothing feeds at the moment."""

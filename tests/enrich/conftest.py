@@ -72,6 +72,7 @@ class Venue:
         self.pages: list[Found] = []
         self.selected: list[Found] = []
         self.violations: list[BaseException] = []
+        self.forgotten: list[str] = []
 
     def add(self, *markets: MarketMeta) -> None:
         """Make the venue know *markets*."""
@@ -115,6 +116,10 @@ class Venue:
         """Hand over what was prepared."""
         yield Request("limits")
         yield from self.allowed
+
+    def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
+        """Take note."""
+        self.forgotten += [*markets, *events]
 
     async def fetch(self, request: Request) -> bytes | None:
         """Fail if told to."""

@@ -397,6 +397,7 @@ async def test_a_market_that_is_gone_leaves_nothing_behind(
     assert "M1" not in left
     assert "event:E" not in left
     assert "market:M2:meta" in left
+    assert venue.forgotten == ["M1", "E"]
 
 
 async def test_an_ended_market_goes_after_a_while_and_does_not_come_back(

@@ -143,6 +143,12 @@ class KalshiCatalogue:
         if body is not None:
             yield Found(rates=rates_of(read(_account_limits, body, url).read))
 
+    def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
+        """Remember no more of these; of single markets nothing is."""
+        del markets
+        for event in events:
+            self._facts.pop(event, None)
+
     def _list_tops(self, params: Sequence[tuple[str, str]]) -> Crawl:
         url = f"{self._base}/markets"
         walk = PageWalk(_BY_MARKET, url, "markets", params, self.stats, signed=True)

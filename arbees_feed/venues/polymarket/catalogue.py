@@ -155,6 +155,13 @@ class PolymarketCatalogue:
         """Find nothing: limits are by address and the same for all."""
         yield from ()
 
+    def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
+        """Remember no more of these."""
+        for event in events:
+            self._facts.pop(event, None)
+        for known in (self._open, self._listed, self._universe):
+            known.difference_update(markets)
+
     def _fetch_books(
         self, tokens: Sequence[MarketId]
     ) -> Generator[Request | Found, bytes | None, list[msgspec.Raw]]:
