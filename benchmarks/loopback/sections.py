@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from loopback import timed
 from loopback.pairs import polymarket_play
 from loopback.processes import Bench, Process, Remote, all_followed, bench, books_of, until
 from loopback.report import Row, at_most
@@ -119,7 +120,7 @@ def _paced(options: Options, rate: int) -> Row:
     frames = 3 * rate
     costs: dict[str, list[float]] = {"feed": [], "relay": []}
     with bench(options.tree) as run:
-        venues = {name: run.venue("recorded") for name in costs}
+        venues = {name: run.remote(timed.serve, "recorded", ()) for name in costs}
         feed = run.feed(venues["feed"], books_of(venues["feed"]))
         processes = {"feed": feed, "relay": run.rival("relay", venues["relay"])}
         for venue in venues.values():
@@ -231,7 +232,7 @@ def latency(options: Options) -> Sequence[Row]:
     rows = []
     for rate, goals in ((1_000, (0.3, 1.0)), (4_000, (None, 2.0))):
         with bench(options.tree) as run:
-            played = run.venue("growing", 20)
+            played = run.remote(timed.serve, "growing", (20,))
             run.feed(played, books_of(played))
             follows = run.reader("market:*:price")
             all_followed(played)
