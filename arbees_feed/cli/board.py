@@ -252,9 +252,11 @@ class Board:
         return sorted(self.rows.values(), key=lambda row: (-row.activity, row.price.market_id))
 
     def believed(self, price: MarketPrice) -> MarketPrice:
-        """Return *price* without its quote if the feed that it came from is not there."""
-        word, _ = self._line(price.platform).condition(self._monotonic())
-        if word in (GONE, "stopped") and price.status == "live":
+        """Return *price* without its quote if the process that it came from has gone."""
+        line = self._line(price.platform)
+        word, _ = line.condition(self._monotonic())
+        is_old = line.beat is not None and price.session < line.beat.session
+        if price.status == "live" and (is_old or word in (GONE, "stopped")):
             return without_quote(price)
         return price
 

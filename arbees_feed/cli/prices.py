@@ -33,6 +33,8 @@ class Beat(msgspec.Struct, frozen=True):
     venue: str
     state: str
     reason: str = ""
+    session: int = 0
+    """The start of the process that beats; prices of an earlier one are not its word."""
 
 
 class Listener(Protocol):

@@ -31,12 +31,6 @@ Message = tuple[bytes, bytes]
 """(channel, payload)"""
 
 
-class TopBeat(Beat, frozen=True):
-    """A message of `feed:status`, and which run of the feed it is from."""
-
-    session: int = 0
-
-
 class Book(msgspec.Struct, frozen=True):
     """A message of `market:<id>:book`: `[price, size]` on each side, best first."""
 
@@ -366,5 +360,5 @@ def _is_sane(price: MarketPrice) -> bool:
     return all(0 <= p <= 1 for p in prices) and all(0 <= size < math.inf for size in sizes)
 
 
-_beats = msgspec.msgpack.Decoder(TopBeat)
+_beats = msgspec.msgpack.Decoder(Beat)
 _books = msgspec.msgpack.Decoder(Book)

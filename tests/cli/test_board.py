@@ -63,6 +63,15 @@ def test_prices_are_believed_while_the_heart_beats(board: Board, clock: Clock) -
     assert board.shown(10)[0].price.status == "live"
 
 
+def test_prices_of_a_process_that_is_gone_are_not_the_word_of_the_next(board: Board) -> None:
+    old = price()
+    board.on_price(old, 3_000_000, joined=True)
+    board.on_beat(Beat("kalshi", "connecting", session=old.session + 1))
+    assert board.shown(10)[0].price.status == "stale"
+    board.on_beat(Beat("kalshi", "live", session=old.session))
+    assert board.shown(10)[0].price.status == "live"
+
+
 def test_a_feed_that_was_stopped_stays_so(board: Board, clock: Clock) -> None:
     board.on_beat(Beat("kalshi", "stopped", "the feed was stopped"))
     clock.now_s += 60
