@@ -33,6 +33,8 @@ def _tickers(options: Options, markets: int, busy: int) -> Quotes:
         feed = run.feed(played, {})
         all_followed(played)
         until(lambda: run.redis.scard("feed:markets:kalshi") >= markets, 60.0)
+        # Titles of all of them: looking them up is no idling.
+        until(lambda: run.redis.zcard("feed:volume:kalshi") >= markets, 120.0)
         until(lambda: _share(feed, 2.0) < 0.1, 60.0)
         # Where all are busy nobody asks for it, and ten seconds are long.
         idle_share = _share(feed, 10.0) if busy < markets else math.nan

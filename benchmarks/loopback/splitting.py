@@ -10,8 +10,8 @@ from loopback.processes import all_followed, bench, books_of
 from loopback.report import Row
 from loopback.sections import SETTLE_S, Options
 
-KALSHI_FRAMES = 60_000
-POLYMARKET_FRAMES = 40_000
+KALSHI_FRAMES = 30_000
+POLYMARKET_FRAMES = 20_000
 """About as much work as the others."""
 
 

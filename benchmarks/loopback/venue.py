@@ -22,6 +22,7 @@ from loopback.truth import Truth
 BATCH = 64
 """Frames in one write when there is no pace."""
 PING_S = 5.0
+EVENT_MARKETS = 500
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 _LIMITS = b'{"usage_tier":"basic","read":{"refill_rate":200,"bucket_capacity":400}}'
@@ -152,7 +153,7 @@ class Venue:
             event = address.path.rpartition("/")[2].encode()
             return _http(b'{"event":{"event_ticker":"%b","title":"A benchmark"}}' % event)
         if address.path.endswith("/events"):
-            return _http(b'{"events":[],"cursor":""}')
+            return _http(self._events(query))
         named = [ticker for text in query.get("tickers", ()) for ticker in text.split(",")]
         wanted = [market for market in named if market in self.tape.opening]
         with self._lock:
@@ -164,6 +165,18 @@ class Venue:
                 wanted, cursor = self._page(query)
             listed = b",".join(self._record(market) for market in wanted)
             return _http(b'{"markets":[%b],"cursor":"%b"}' % (listed, cursor.encode()))
+
+    def _events(self, query: dict[str, list[str]]) -> bytes:
+        """List all markets, so many to an event; nothing has changed since."""
+        begin = int(query.get("cursor", ["0"])[0])
+        some = list(self.tape.opening)[begin : begin + EVENT_MARKETS]
+        if "min_updated_ts" in query or not some:
+            return b'{"events":[],"cursor":""}'
+        with self._lock:
+            nested = b",".join(self._record(market) for market in some)
+        event = b'{"event_ticker":"%b-%d","title":"A benchmark","markets":[%b]}'
+        told = event % (self.event.encode(), begin, nested)
+        return b'{"events":[%b],"cursor":"%d"}' % (told, begin + EVENT_MARKETS)
 
     def _page(self, query: dict[str, list[str]]) -> tuple[list[str], str]:
         begin, size = int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["100"])[0])
