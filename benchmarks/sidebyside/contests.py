@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from loopback.processes import Bench, all_followed, bench, books_of
 from loopback.tapes import MARK
+from loopback.timed import serve as serve_timed
 
 import arbees_feed
 from sidebyside.catalogue import (
@@ -26,7 +27,7 @@ from sidebyside.catalogue import (
 from sidebyside.contestants import Contestant, Daemon, VenuePeer, WriterPeer, started
 from sidebyside.environments import HERE, Unavailable, version_in
 from sidebyside.results import Pace, Result, Round
-from sidebyside.venues import Session, serve_timed
+from sidebyside.venues import Session
 
 SETTLE_S = 2.0
 """After the opening, before the first play."""
