@@ -213,6 +213,11 @@ class MarketTable:
             return None
         market.ticker, market.ticker_link = event, self._link
         market.ticker_source = Source.TICKER
+        book = market.book
+        if book is not None and book.state is LIVE and book.top()[::2] != (event.bid, event.ask):
+            # One of the two is ahead of the other: what else the ticker tells goes out with the
+            # change that makes them agree, and not beside a top that may be an old one.
+            return None
         return market
 
     def _trade(self, event: Trade) -> Market | None:

@@ -207,6 +207,17 @@ def test_the_book_wins_over_the_ticker() -> None:
     assert scene.shown() == [(4_800, 3, 5_200, 4)]
 
 
+def test_a_ticker_that_contradicts_the_book_tells_its_last_price_with_the_next_change() -> None:
+    """The book may have stopped: its top must not go out anew beside a price of now."""
+    scene = Scene()
+    scene.apply(BOOK, ticker_of(last_price=5_000, ts_ns=999))
+    assert [quote.last_price for quote in scene.quotes()] == [None]
+    scene.apply(LevelSet(M, Side.BID, 4_900, 1, 1_000))
+    assert [quote.last_price for quote in scene.quotes()] == [None, 5_000]
+    scene.apply(ticker_of(bid=4_900, ask=5_200, last_price=5_100, ts_ns=1_001))
+    assert [quote.last_price for quote in scene.quotes()] == [None, 5_000, 5_100]
+
+
 def test_the_ticker_carries_on_when_the_book_is_lost() -> None:
     scene = Scene()
     scene.apply(BOOK, ticker_of(ts_ns=150), BookLost(M, "gap"))
