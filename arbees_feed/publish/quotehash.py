@@ -10,16 +10,12 @@ from typing import Final
 from arbees_feed.core.model import Quote, Source, Status
 from arbees_feed.core.money import PRICE_DECIMALS, SIZE_DECIMALS, decimal_text
 from arbees_feed.core.wire import VERSION
+from arbees_feed.publish.resp import bulk
 
 _SIZES_KEPT: Final = 20_000
 _NINETEEN_DIGITS: Final = 10**18
 _NS_PER_S: Final = 10**9
 _NS_PER_MS: Final = 10**6
-
-
-def bulk(data: bytes) -> bytes:
-    """Return one word of a command."""
-    return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
 class _Words(dict[int, bytes]):

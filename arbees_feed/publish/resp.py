@@ -15,12 +15,15 @@ def command(*words: str | bytes | int | float) -> bytes:
     return packed
 
 
+def bulk(data: bytes) -> bytes:
+    """Return one word of a command."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
 def prefix(*words: str) -> bytes:
     """Return a command up to its last argument, which `with_payload` adds."""
     parts = [f"*{len(words) + 1}\r\n".encode()]
-    for word in words:
-        data = word.encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    parts += [bulk(word.encode()) for word in words]
     return b"".join([*parts, b"$"])
 
 
