@@ -11,6 +11,7 @@ from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 PRICE_DECIMALS = 4
 SIZE_DECIMALS = 6
 _KEPT = 20_000
+_SIZES_KEPT = 4_096
 _LONGEST = 32
 
 
@@ -55,12 +56,17 @@ class TicksByText(dict[str, Ticks]):
 
 
 class LotsByText(dict[str, Lots]):
-    """Sizes by their text; the round ones come again and again."""
+    """Sizes by their text; the round ones come again and again.
+
+    Forgotten all at once when there are many, so that today's sizes take the place of yesterday's
+    and memory is at its height within minutes.
+    """
 
     def __missing__(self, text: str) -> Lots:
         size = scaled(text, SIZE_DECIMALS)
-        if len(self) < _KEPT:
-            self[text] = size
+        if len(self) >= _SIZES_KEPT:
+            self.clear()
+        self[text] = size
         return size
 
 

@@ -91,15 +91,22 @@ def test_a_price_lies_between_0_and_1_dollar(text: str) -> None:
         TicksByText()[text]
 
 
-@pytest.mark.parametrize("kept", [TicksByText, LotsByText])
-def test_texts_are_parsed_once_and_odd_ones_do_not_fill_the_memory(
-    kept: type[TicksByText] | type[LotsByText], monkeypatch: pytest.MonkeyPatch
+def test_price_texts_are_parsed_once_and_odd_ones_do_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("arbees_feed.core.money._KEPT", 3)
-    known = kept()
+    known = TicksByText()
     for text in ("0.1", "0.2", "0.3", "0.4", "0.5"):
-        assert known[text] == kept()[text]
+        assert known[text] == TicksByText()[text]
     assert list(known) == ["0.1", "0.2", "0.3"]
+
+
+def test_sizes_of_yesterday_make_room_for_those_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arbees_feed.core.money._SIZES_KEPT", 3)
+    known = LotsByText()
+    for text in ("0.1", "0.2", "0.3", "0.4", "0.5"):
+        assert known[text] == LotsByText()[text]
+    assert list(known) == ["0.4", "0.5"]
 
 
 def test_wrong_text_is_not_kept() -> None:
