@@ -35,6 +35,7 @@ from arbees_feed.ops.stalls import Stalls
 from arbees_feed.publish.leftovers import Leftovers
 from arbees_feed.publish.mirror import MIRROR_PHASES
 from arbees_feed.publish.pipe import Pipe, PipeOwner
+from arbees_feed.publish.rivals import Rivals
 from arbees_feed.publish.service import Publisher
 from arbees_feed.publish.status import StatusBoard
 from arbees_feed.publish.subscribers import SubscriberWatch
@@ -106,19 +107,16 @@ class Daemon:
             board = self._new_board(publisher)
             subscribers = SubscriberWatch(client)
             stalls = Stalls(RateLimitedWarnings(_log, interval_s=10.0))
-            metrics = Metrics(
-                [
-                    stalls.readings,
-                    *readings.of_all(self.venues, publisher, subscribers),
-                    readings.restart_readings([supervisor, redis_supervisor]),
-                ]
-            )
-            health = _Health(self.venues, publisher)
+            sources = readings.of_all(self.venues, publisher, subscribers)
+            restarts = readings.restart_readings([supervisor, redis_supervisor])
+            metrics = Metrics([stalls.readings, *sources, restarts])
+            health = _Health(self.venues, publisher, self._left)
             parts = Parts(self.venues, publisher, stalls, health, client, self._names)
-            http_url = await self._serve(stack, health, metrics, FeedOverview(parts))
+            overview = FeedOverview(parts)
+            http_url = await self._serve(stack, health, metrics, overview)
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
-            feeding: list[Runnable] = [board, stalls, subscribers]
+            feeding: list[Runnable] = [board, stalls, subscribers, self._rivals(client), overview]
             feeding += (service for venue in self.venues for service in venue.services())
             written = asyncio.Event()
             async with asyncio.TaskGroup() as group:
@@ -181,6 +179,12 @@ class Daemon:
             self.venues, publisher.send, self._names, self._session, may_begin=may_begin
         )
 
+    def _rivals(self, client: Any) -> Rivals:
+        rivals = Rivals(client, self._names, [v.venue for v in self.venues], self._session)
+        for venue in self.venues:
+            venue.rivals = rivals
+        return rivals
+
     def _leftovers(self, client: Any, publisher: Publisher) -> list[Leftovers]:
         return [
             Leftovers(
@@ -234,7 +238,8 @@ class Daemon:
 
     def _on_failure(self, service: str, error: Exception, delay_s: float) -> None:
         for venue in self.venues:
-            if service.startswith(venue.venue) and not venue.feed.open_links:
+            its_own = service in {link.name for link in venue.feed.links}
+            if its_own and not venue.feed.open_links:
                 venue.feed.reason = f"{error} (again in {delay_s:.1f} s)"
 
 
@@ -259,9 +264,12 @@ class _Clock:
 class _Health:
     """Whether prices can be relied on now."""
 
-    def __init__(self, venues: Sequence[Venue], publisher: Publisher) -> None:
+    def __init__(
+        self, venues: Sequence[Venue], publisher: Publisher, left: Sequence[Leftovers]
+    ) -> None:
         self._venues = venues
         self._publisher = publisher
+        self._left = left
 
     def readiness(self) -> Readiness:
         """Return which venues have no live data, and whether Redis takes what we write."""
@@ -272,6 +280,8 @@ class _Health:
                 missing[venue.venue] = f"{state.value}: {reason}" if reason else state.value
         if problem := self._publisher.problem:
             missing["redis"] = problem
+        elif not all(left.done for left in self._left):
+            missing["redis"] = "no heartbeat yet: what a former session left is to be marked first"
         return Readiness(missing)
 
 

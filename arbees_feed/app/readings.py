@@ -65,6 +65,13 @@ def _drift_rows(venue: Venue) -> Iterable[Reading]:
         value=bool(sentinels.reason),
         labels={"venue": venue.venue},
     )
+    yield Sample(
+        name="another_daemon",
+        help="1 while another daemon feeds this venue into the same Redis",
+        kind="gauge",
+        value=venue.rivals is not None and venue.rivals.of(venue.venue) > 0,
+        labels={"venue": venue.venue},
+    )
     for (kind, path), seen in sentinels.drift.unknown.items():
         yield Sample(
             name="unknown_fields_total",

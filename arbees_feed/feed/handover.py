@@ -186,6 +186,8 @@ class Handovers:
         for market in self._markets.values():
             if old_is_sound and market.ticker_link is handover.old:
                 market.ticker_link = handover.new
+            if market.paused_by is handover.old:
+                market.paused_by = handover.new
             if market.book_link is handover.old:
                 shadow = handover.shadows.get(market.id)
                 if shadow is not None and shadow.book.state is BookState.LIVE:
@@ -198,6 +200,8 @@ class Handovers:
         for market in self._markets.values():
             if market.ticker_link is handover.new:
                 market.ticker_link = handover.old
+            if market.paused_by is handover.new:
+                market.paused_by = handover.old
 
     def _adopt(self, market: Market, handover: Handover, now_ns: int) -> None:
         shadow = handover.shadows.pop(market.id)

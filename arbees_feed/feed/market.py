@@ -118,6 +118,7 @@ class Market:
         "last_price",
         "last_ts_ns",
         "outlet",
+        "paused_by",
         "phase",
         "priced",
         "quote",
@@ -147,6 +148,8 @@ class Market:
         """Events applied to the book; whoever watches compares it with what it was."""
         self.watch: Watch | None = None
         self.phase = "open"
+        self.paused_by: Link | None = None
+        """While paused: the connection that said so, and will say when trading goes on."""
         self.agrees = True
         self.priced = False
         """Whether the last live quote had a size on either side."""

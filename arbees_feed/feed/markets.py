@@ -257,6 +257,7 @@ class MarketTable:
         if market is None or market.phase == event.phase:
             return None
         market.phase = event.phase
+        market.paused_by = self._link if event.phase == "paused" else None
         market.ts_ns = event.ts_ns or market.ts_ns
         if event.phase == "closed":
             market.book = market.ticker = None
@@ -309,6 +310,10 @@ class MarketTable:
                     market.book.lose(reason)
                     self._showcase.lost(market, reason, ask=False)
                     self._settle(market, self._recv_ns)
+            if market.paused_by is link:
+                # The end of the pause may be told to nobody now: as at the start, the book counts.
+                market.phase, market.paused_by = "open", None
+                self._settle(market, self._recv_ns)
             if market.phase == "open" and not market.has_source():
                 self._showcase.doubt(market, reason)
 

@@ -25,6 +25,10 @@ _log = structlog.get_logger("arbees_feed.feed")
 
 CHECK_S = 0.1
 PROGRESS_S = 2.0
+TAKE_NOTHING = 2
+"""So many connections that take no market at all show that the venue takes no more."""
+TRY_AGAIN_S = 60.0
+"""After so long a venue that takes no more markets is asked again."""
 SETTLE_S = 2.0
 """How long a fresh ticker channel may take to speak of a market before REST is asked."""
 
@@ -99,6 +103,9 @@ class VenueFeed:
         self._hooks = hooks
         self._on_left = hooks.on_left
         self._wanted: dict[str, set[MarketId]] = {}
+        self._turned_away: dict[MarketId, None] = {}
+        self._try_again_s = 0.0
+        self._is_full = False
         self.table = table
         self.dial = dial
         self.name = f"{spec.name}-feed"
@@ -136,6 +143,9 @@ class VenueFeed:
         places = [set(link.markets) for link in self.links]
         limits = [link.capacity for link in self.links]
         for number, added in assign(markets, places, self._capacity, limits):
+            if number >= len(self.links) and self._is_full:
+                self._turn_away(added)
+                continue
             while number >= len(self.links):
                 self._new_link()
             self.links[number].add(added)
@@ -157,11 +167,33 @@ class VenueFeed:
         return sorted(by for by, wanted in self._wanted.items() if market in wanted)
 
     def refused(self, event: Refused, session: object) -> None:
-        """A connection carries no more: its rest goes to others, and it takes no new ones."""
+        """A connection carries no more: its rest goes to others, and it takes no new ones.
+
+        When two take nothing at all, no third would: what does not fit waits (`_try_again`).
+        """
         for link in self.links:
             if link.session is session:
                 link.full(event.markets)
+        if sum(not link.capacity for link in self.links) >= TAKE_NOTHING:
+            self._is_full = True
         self._place(event.markets)
+
+    def _turn_away(self, markets: Iterable[MarketId]) -> None:
+        before = len(self._turned_away)
+        self._turned_away.update(dict.fromkeys(markets))
+        if not before:
+            self._try_again_s = time.monotonic() + TRY_AGAIN_S
+        if (waiting := len(self._turned_away)) > before:
+            _log.warning("the venue takes no more", venue=self.spec.name, waiting=waiting)
+
+    def _try_again(self) -> None:
+        """Ask for what was turned away and is still wanted, on one connection that took nothing."""
+        waiting, self._turned_away = self._turned_away, {}
+        scout = next((link for link in self.links if not link.capacity), None)
+        if scout is not None:
+            scout.capacity = self._capacity
+        self._is_full = scout is not None
+        self._place(market for market in waiting if self.wanted_by(market))
 
     def _new_link(self) -> None:
         options = self._options if not self.links else DecoderOptions()
@@ -179,15 +211,21 @@ class VenueFeed:
     # -- life --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run all connections, and show as stale what does not mend in time."""
-        async with asyncio.TaskGroup() as group:
-            self._started = group
-            try:
-                for link in self.links:
-                    group.create_task(self._run_link(link), name=link.name)
-                await self._check()
-            finally:
-                self._started = None
+        """Run all connections, and show as stale what does not mend in time.
+
+        When it ends, whatever for, nothing is left live: nobody would look after it.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._started = group
+                try:
+                    for link in self.links:
+                        group.create_task(self._run_link(link), name=link.name)
+                    await self._check()
+                finally:
+                    self._started = None
+        finally:
+            self.table.stop(time.time_ns())
 
     async def _run_link(self, link: VenueLink) -> None:
         await self._keep_running(link)
@@ -203,6 +241,8 @@ class VenueFeed:
             self.sentinels.tick(now_s)
             self._hooks.on_checked()
             self._remove_ended()
+            if self._turned_away and now_s >= self._try_again_s:
+                self._try_again()
             if now_s >= self._progress_due_s:
                 self._progress_due_s = now_s + PROGRESS_S
                 self._progress()

@@ -126,7 +126,12 @@ class Showcase:
     # -- doubts ----------------------------------------------------------------------------------
 
     def lost(self, market: Market, reason: str, *, ask: bool) -> None:
-        """Count a lost book; *ask* for another where the decoder has not yet."""
+        """Count a lost book; *ask* for another where the decoder has not yet.
+
+        A ticker without a time does not stand in for it: it may be older than what the book showed.
+        """
+        if market.ticker is not None and not market.ticker.ts_ns:
+            market.ticker = None
         self._stats.books_lost += 1
         self._stats.last_loss = f"{market.id}: {reason}"
         self._note(market.id, "lost", reason)

@@ -80,6 +80,7 @@ async def serve(
         SettingsError: *host* and *port* can't be listened on.
     """
     app = _application(health, metrics, explains, overview, monotonic)
+    app.on_response_prepare.append(_keep_to_ourselves)
     if _is_loopback(host):
         app.middlewares.append(_only_asked_by_our_names)
     # A listener that leaves is noticed at once, not when it is next told something.
@@ -116,6 +117,12 @@ def _reason(error: OSError | UnicodeError) -> str:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _keep_to_ourselves(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say in each answer that no other site may load it, and that it is what it says it is."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
 
 
 # -- who may ask ---------------------------------------------------------------------------------

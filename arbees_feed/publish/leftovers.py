@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, cast
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from arbees_feed.core.model import ONE_DOLLAR, MarketId, Quote, Source, Status
 from arbees_feed.core.wire import MarketPrice, Names
-from arbees_feed.errors import RedisUnavailable
+from arbees_feed.errors import AuthenticationRejected, FeedError, RedisUnavailable
 from arbees_feed.publish.outlet import Outlet
 
 _log = structlog.get_logger("arbees_feed.leftovers")
@@ -79,13 +79,14 @@ class Leftovers:
 
         Raises:
             RedisUnavailable: run again to go on.
+            AuthenticationRejected: this user may not look; until then no heartbeat may begin.
         """
         while True:
             await self._due.wait()
             self._due.clear()
             try:
                 await self.mark()
-            except RedisUnavailable:
+            except FeedError:
                 self._due.set()
                 raise
 
@@ -94,6 +95,7 @@ class Leftovers:
 
         Raises:
             RedisUnavailable: something may be left; mark again.
+            AuthenticationRejected: this user may not look.
         """
         before = self.marked
         chunk: list[MarketId] = []
@@ -111,6 +113,9 @@ class Leftovers:
                     await self._mark(chunk)
                     chunk = []
             await self._mark(chunk)
+        except NoPermissionError as exc:
+            text = "no heartbeat is sent, for the redis user may not see what a former session left"
+            raise AuthenticationRejected(f"{text}: {exc}") from exc
         except RedisError as exc:
             raise RedisUnavailable(f"redis: {exc}") from exc
         self._looked = True

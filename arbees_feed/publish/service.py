@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice
 
 from arbees_feed.core.events import Trade
 from arbees_feed.core.histogram import LatencyHistogram
@@ -32,6 +31,7 @@ from arbees_feed.publish.pipe import Dial, Pipe, Refusal
 from arbees_feed.publish.refused import Refused
 from arbees_feed.publish.stats import PublisherStats
 from arbees_feed.publish.trouble import Trouble
+from arbees_feed.publish.waiting import Waiting
 from arbees_feed.publish.window import Window
 
 DRAIN_AT_ONCE = 2_000
@@ -78,7 +78,7 @@ class Publisher:
         self.written = Unacknowledged()
         self._window = Window()
         self._replied_s = 0.0
-        self._dirty: dict[Outlet, None] = {}
+        self._dirty = Waiting()
         self._depths = Depths(depth, session)
         self._mirrors = Mirrors(names, session)
         self._refused = Refused(session, self._mirrors)
@@ -119,7 +119,7 @@ class Publisher:
     @property
     def waiting(self) -> int:
         """How many markets have a newer price than Redis was told or has kept."""
-        return len(self._dirty.keys() | self._refused.lasts.keys())
+        return len({*self._dirty, *self._refused.lasts})
 
     @property
     def problem(self) -> str:
@@ -127,6 +127,8 @@ class Publisher:
         now_s = time.monotonic()
         if text := self.trouble.text(now_s):
             return text
+        if behind := self._dirty.behind(now_s):
+            return f"slow: {behind}"
         lag_s = self.written.lag_s(now_s)
         return f"slow: no reply for {lag_s:.1f} s" if lag_s > LATE_S else ""
 
@@ -163,10 +165,7 @@ class Publisher:
 
     def hold(self, outlet: Outlet) -> None:
         """Let a quote wait; one that waited already is replaced."""
-        if outlet in self._dirty:
-            self.stats.conflated += 1
-        else:
-            self._dirty[outlet] = None
+        self.stats.conflated += not self._dirty.add(outlet)
 
     def emit_trade(self, outlet: Outlet, trade: Trade, recv_ns: int) -> None:
         """Encode and queue a trade; trades don't wait, as nothing can stand for them."""
@@ -183,8 +182,10 @@ class Publisher:
         self._schedule()
 
     def send(self, commands: Sequence[bytes]) -> bool:
-        """Queue further commands (status, heartbeats); False if Redis is away or far behind."""
-        if self._pipe is None or self.written.lag_s(time.monotonic()) > self._io_timeout_s:
+        """Queue status and heartbeats; False if Redis is away, or too far behind for them."""
+        now_s = time.monotonic()
+        late = self.written.lag_s(now_s) > self._io_timeout_s or self._dirty.behind(now_s)
+        if self._pipe is None or late:
             return False
         for command in commands:
             self._draft.add(command)
@@ -251,8 +252,7 @@ class Publisher:
             self._call_soon(self._drain)
 
     def _write_waiting(self, most: int) -> None:
-        for outlet in list(islice(self._dirty, max(0, most))):
-            del self._dirty[outlet]
+        for outlet in self._dirty.take(most):
             self._refused.lasts.pop(outlet, None)
             quote = outlet.quote
             if quote is not None and (quote is not outlet.sent or outlet.redo):
@@ -379,7 +379,7 @@ class Publisher:
     def _requeue(self, outlets: Iterable[Outlet]) -> None:
         for outlet in outlets:
             outlet.redo, outlet.listed, outlet.kept = True, False, False
-            self._dirty[outlet] = None
+            self._dirty.add(outlet)
 
     def _detach(self) -> None:
         self._pipe, self.flowing = None, False

@@ -138,13 +138,15 @@ async def open_pipe(
         RedisUnavailable: the server cannot be reached, is loading its data, or is a replica.
         AuthenticationRejected: the server refuses our credentials.
     """
+    address = Address(url)
     connection: Any = None
     transport: asyncio.Transport | None = None
     try:
         try:
             # Each step has its time-out; a server that answers each just in time has none left.
-            async with asyncio.timeout(2 * timeout_s):
-                connection = _connection(await _options(url, timeout_s), timeout_s, client_name)
+            async with asyncio.timeout((2 + _to_ask(address)) * timeout_s):
+                options = await _options(address, timeout_s)
+                connection = _connection(options, timeout_s, client_name)
                 await connection.connect()
                 info = await _info(connection)
         except TimeoutError as exc:
@@ -168,9 +170,13 @@ async def open_pipe(
             transport.abort()
 
 
-async def _options(url: str, timeout_s: float) -> dict[str, Any]:
+def _to_ask(address: Address) -> int:
+    """Return how many Sentinels may have to be asked in turn before one answers."""
+    return len(address.hosts) if address.kind == "sentinel" else 0
+
+
+async def _options(address: Address, timeout_s: float) -> dict[str, Any]:
     """Return what redis-py makes of a URL, with the master's address if Sentinels know it."""
-    address = Address(url)
     options: dict[str, Any] = dict(parse_url(address.url))
     if address.kind == "sentinel":
         # Here, for few have Sentinels, and everybody waits for imports at the start.

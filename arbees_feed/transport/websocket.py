@@ -7,7 +7,7 @@ proxy is used where the session was told to read the environment.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -24,6 +24,8 @@ _CONFIGURATION_STATUSES: Final = frozenset({400, 401, 403, 451})
 _REASON_CHARS: Final = 200
 _AT_ONCE: Final = 512
 """Frames handed on together, at most: some two milliseconds of work."""
+SEND_S: Final = 10.0
+"""A venue that takes nothing for so long has gone, or is no use: we would ask in vain."""
 _TEXT: Final = aiohttp.WSMsgType.TEXT
 _BINARY: Final = aiohttp.WSMsgType.BINARY
 _ENDED: Final = frozenset(
@@ -56,7 +58,7 @@ class WebSocketConnection:
         self._label = label
         self._close_reason = ""
         self.received_ns = 0
-        """Unix ns at which the frames last returned were read from the socket."""
+        """Unix ns at which the frames last returned were read from the socket; 0: none yet."""
         self.last_life_s = time.monotonic()
         """Monotonic time of the last frame of any kind, pings and pongs included."""
 
@@ -69,14 +71,14 @@ class WebSocketConnection:
         while True:
             message = await self._socket.receive()
             kind = message.type
-            self.received_ns = time.time_ns()
             self.last_life_s = time.monotonic()
             if kind is _TEXT or kind is _BINARY:
+                self.received_ns = time.time_ns()
                 frames: list[bytes] = [message.data]
                 await self._socket.add_waiting(frames)
                 return frames
             if kind is aiohttp.WSMsgType.PING:
-                await self._socket.pong(message.data)
+                await self._say(self._socket.pong(message.data))
             elif kind in _ENDED:
                 self._close_reason = clean(str(message.extra or ""), _REASON_CHARS)
                 raise ConnectionLost(f"{self._label} closed by the venue: {self.close_text}")
@@ -98,10 +100,16 @@ class WebSocketConnection:
         """Send one text frame.
 
         Raises:
-            ConnectionLost: the connection has ended.
+            ConnectionLost: the connection has ended, or takes nothing for `SEND_S`.
         """
+        await self._say(self._socket.send_str(frame.decode()))
+
+    async def _say(self, sending: Awaitable[None]) -> None:
         try:
-            await self._socket.send_str(frame.decode())
+            async with asyncio.timeout(SEND_S):
+                await sending
+        except TimeoutError as exc:
+            raise ConnectionLost(f"{self._label} takes nothing in {SEND_S:g} s") from exc
         except (aiohttp.ClientError, ConnectionError, RuntimeError) as exc:
             raise ConnectionLost(f"{self._label} lost while sending: {exc}") from exc
 
@@ -138,6 +146,7 @@ async def _dial(
                 url,
                 headers=headers,
                 autoping=False,
+                autoclose=False,  # a loss is told first; the answer to it can wait
                 compress=15,
                 max_msg_size=MAX_FRAME_BYTES,
                 decode_text=False,

@@ -13,9 +13,11 @@ from support.outlets import FakeClock, Outlets, table_over
 from support.polymarket import YES, book, market_resolved
 from support.polymarket import encoded as polymarket
 
+from arbees_feed.core.events import Refused
 from arbees_feed.core.model import MarketId, VenueState
 from arbees_feed.core.venue import DecoderOptions
 from arbees_feed.errors import ConnectionLost, FeedError
+from arbees_feed.feed import service
 from arbees_feed.feed.market import MarketsConfig
 from arbees_feed.feed.service import Carriage, Runnable, VenueFeed
 from arbees_feed.venues import VENUES
@@ -209,3 +211,84 @@ async def test_what_decoders_counted_outlives_them() -> None:
 @pytest.mark.parametrize("venue", VENUES)
 def test_no_connection_is_opened_for_nothing(venue: str) -> None:
     assert Stage(venue).feed.links == []
+
+
+async def test_a_feed_that_fails_by_itself_leaves_no_price_live_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until it is started again, perhaps in half a minute, nobody would look at doubts."""
+    stage = Stage()
+    stage.feed.want(M[:1])
+    running = asyncio.create_task(stage.feed.run())
+    await idle()
+    stage.connections[0].feed(kalshi(subscribed()), kalshi(snapshot(1, M[0], {"0.4800": "1.00"})))
+    await idle()
+    assert stage.statuses(M[0]) == ["live"]
+
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(stage.feed.prober, "step", fail)
+    tick = asyncio.create_task(stage.ticks.tick())
+    await asyncio.wait([running])
+    tick.cancel()  # no further one begins
+    assert isinstance(running.exception(), ExceptionGroup)
+    assert stage.statuses(M[0]) == ["live", "stale"]
+
+
+def refuse(stage: Stage, number: int, *markets: MarketId) -> None:
+    """Let the venue turn markets away on one connection."""
+    session = stage.feed.links[number].session
+    assert session is not None
+    stage.feed.refused(Refused(markets), session)
+
+
+async def test_what_one_connection_does_not_take_goes_to_the_next() -> None:
+    stage = Stage(options=DecoderOptions(tickers=True))
+    stage.feed.want(M[:2])
+    async with stage.running():
+        refuse(stage, 0, *M[:2])
+        await idle()
+        assert placed(stage.feed) == [[], M[:2]]
+
+
+async def test_a_venue_that_takes_no_more_at_all_does_not_cost_one_connection_after_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An account may have a limit too: then what one refuses, all others refuse as well."""
+    stage = Stage()
+    stage.feed.want(M[:2])
+    async with stage.running():
+        refuse(stage, 0, *M[:2])
+        await idle()
+        for _ in range(5):
+            await refuse_all(stage)
+        assert len(stage.connections) == 2
+        stage.feed.want(M[:4])  # discovery finds these again, and two more
+        await idle()
+        stage.feed.drop(M[1:2])
+        assert placed(stage.feed) == [[], []]
+        assert await asked_again(stage, monkeypatch) == [[M[0], M[2]], []]
+        await refuse_all(stage)
+        assert await asked_again(stage, monkeypatch) == [[M[3], M[0]], []], "others have a turn"
+        assert await asked_again(stage, monkeypatch) == [[M[3], M[0]], [M[2]]]
+        assert len(stage.connections) == 2, "what is open already was asked first"
+        stage.feed.want(M[4:])
+        assert placed(stage.feed) == [[M[3], M[0]], [M[2], M[4]]]
+        assert await asked_again(stage, monkeypatch) == [[M[3], M[0]], [M[2], M[4]], [M[5]]]
+
+
+async def asked_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[list[MarketId]]:
+    """Let the time pass after which the venue is asked again; return what is where then."""
+    later_s = service.time.monotonic() + service.TRY_AGAIN_S + 1.0
+    monkeypatch.setattr(service.time, "monotonic", lambda: later_s)
+    await stage.ticks.tick()
+    return placed(stage.feed)
+
+
+async def refuse_all(stage: Stage) -> None:
+    """Let the venue turn away whatever is asked for."""
+    for number, markets in enumerate(placed(stage.feed)):
+        if markets:
+            refuse(stage, number, *markets)
+    await idle()

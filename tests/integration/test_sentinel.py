@@ -1,6 +1,9 @@
 """A failover behind Sentinels: the feed finds the new master, and nothing is lost."""
 
+import asyncio
 import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,10 @@ from support.feed import reading, top_of
 from support.process import environment_for, feed_process, outcome
 from support.sentinels import failover
 
+from arbees_feed.publish import resp
+from arbees_feed.publish.pipe import Refusal
 from arbees_feed.sim import SimServer
+from arbees_feed.transport.redis import open_pipe
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -57,3 +63,43 @@ async def test_sentinels_that_know_no_such_master_end_the_start(
         assert code == 0, err
         async with Redis(port=redis.master) as client:
             assert await client.keys("*check*") == []
+
+
+class Owner:
+    """Hears of replies."""
+
+    def __init__(self) -> None:
+        self.answered = asyncio.Event()
+
+    def replies(self, count: int, errors: Sequence[Refusal]) -> None:
+        assert (count, list(errors)) == (1, [])
+        self.answered.set()
+
+    def resumed(self) -> None:
+        pass
+
+
+async def silent_port(stack: AsyncExitStack) -> int:
+    """Return a port that takes connections and never answers: a host that is frozen."""
+    over = asyncio.Event()
+
+    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    listening = await stack.enter_async_context(await asyncio.start_server(wait, "127.0.0.1", 0))
+    stack.callback(over.set)
+    port: int = listening.sockets[0].getsockname()[1]
+    return port
+
+
+async def test_sentinels_that_never_answer_do_not_hide_the_next_one(tmp_path: Path) -> None:
+    """Two of five hosts may be gone, and be the first in the list."""
+    async with failover(tmp_path) as redis, AsyncExitStack() as stack:
+        silent = [f"127.0.0.1:{await silent_port(stack)}" for _ in range(3)]
+        url = f"redis+sentinel://{','.join(silent)},127.0.0.1:{redis.sentinel}/feed/0"
+        owner = Owner()
+        async with open_pipe(owner, url, timeout_s=0.5) as pipe:
+            pipe.write(resp.command("SET", "k", 1))
+            async with asyncio.timeout(5):
+                await owner.answered.wait()

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 from support.feed import url_of, valkey
+from support.publishing import publishing
 
+from arbees_feed.core.events import BookSnapshot
 from arbees_feed.core.model import MarketId, Quote, Source, Status
 from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.errors import AuthenticationRejected
+from arbees_feed.feed.market import MarketsConfig
+from arbees_feed.feed.markets import MarketTable
 from arbees_feed.publish.leftovers import Leftovers
 from arbees_feed.publish.outlet import Outlet
 
@@ -153,3 +159,50 @@ async def test_it_is_done_once_every_mark_is_on_its_way(client: Any) -> None:
         assert not left.done, "a mark waits"
         outlet.sent = outlet.quote
     assert left.done
+
+
+async def test_a_market_that_is_followed_and_was_never_shown_is_marked(client: Any) -> None:
+    """Its first book is crossed, say: nothing is told of it, and a former session's price stays."""
+    await put(client, "A", price("A", "live", session=6))
+    port = client.connection_pool.connection_kwargs["port"]
+    async with publishing(f"redis://127.0.0.1:{port}/0", session=SESSION, beats=False) as published:
+        publisher = published.publisher
+        table = MarketTable(publisher.opener("kalshi"), MarketsConfig(), monotonic=lambda: 0.0)
+        crossed = BookSnapshot(MarketId("A"), [(5_000, 1)], [(4_000, 1)], 0)
+        table.apply([crossed], object(), 1)  # type: ignore[arg-type]
+        leftovers = Leftovers(
+            client,
+            Names(),
+            "kalshi",
+            publisher.opener("kalshi"),
+            SESSION,
+            known=partial(publisher.knows, "kalshi"),
+        )
+        await leftovers.mark()
+        await published.settled()
+        assert MarketPrice.from_msgpack(await client.get("market:A:last")).status == "stale"
+        assert leftovers.done
+        table.apply([BookSnapshot(MarketId("A"), [(5_000, 1)], [(6_000, 1)], 0)], object(), 2)  # type: ignore[arg-type]
+        await published.settled()
+        mended = MarketPrice.from_msgpack(await client.get("market:A:last"))
+        assert (mended.status, mended.seq, mended.session) == ("live", 2, SESSION)
+
+
+async def test_a_user_that_may_not_look_is_told_what_it_costs(client: Any) -> None:
+    """Not a server that is away: nothing mends it but a person, and no heartbeat begins."""
+    await client.execute_command(
+        "ACL", "SETUSER", "f", "on", ">p", "~*", "&*", "+@all", "-sscan", "-mget"
+    )
+    port = client.connection_pool.connection_kwargs["port"]
+    narrow: Any = Redis.from_url(f"redis://f:p@127.0.0.1:{port}/0")
+    leftovers = leftovers_of(narrow, Keeper())
+    with pytest.raises(AuthenticationRejected, match=r"no heartbeat is sent.*sscan"):
+        await leftovers.run()
+    assert not leftovers.done
+    await client.execute_command("ACL", "SETUSER", "f", "+sscan", "+mget")
+    again = asyncio.create_task(leftovers.run())
+    async with asyncio.timeout(5):
+        while not leftovers.done:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    again.cancel()
+    await narrow.aclose()

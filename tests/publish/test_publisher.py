@@ -10,7 +10,7 @@ import pytest
 from arbees_feed.core.model import MarketId, Quote, Source, Status
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
-from arbees_feed.publish import service, window
+from arbees_feed.publish import outlets, service, window
 from arbees_feed.publish.mirror import MIRROR_PHASES
 from arbees_feed.publish.pipe import PipeOwner, Refusal
 from arbees_feed.publish.service import Publisher
@@ -470,3 +470,46 @@ def test_the_mirror_is_written_at_most_once_a_second_and_catches_up(bench: Bench
     fields = dict(zip(mirrors[0][2::2], mirrors[0][3::2], strict=True))
     assert (fields[b"yes_bid"], fields[b"seq"], fields[b"last_price"]) == (b"0.0049", b"49", b"")
     assert fields[b"updated_at"].endswith(b"Z")
+
+
+def test_a_market_that_comes_back_late_goes_on_counting_all_the_same(bench: Bench) -> None:
+    """A reader that has seen seq 3 of this session takes a second seq 1 for an old price."""
+    pipe = bench.attach()
+    bench.open(MarketId("A")).put(quote(1))
+    bench.open(MarketId("A")).put(quote(2))
+    bench.open(MarketId("A")).put(quote(0, Status.STALE))
+    bench.turn()
+    bench.publisher.retire("kalshi", MarketId("A"), 600)
+    bench.answer()
+    bench.tick(MIRROR_PHASES, now_s=1e12)
+    bench.answer()
+    assert not bench.publisher.knows("kalshi", MarketId("A"))
+    bench.open(MarketId("A")).put(quote(4))
+    bench.turn()
+    assert [p["seq"] for p in pipe.prices()] == [1, 2, 3, 4]
+
+
+def test_of_what_is_remembered_of_forgotten_markets_there_is_a_bound(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlets, "SEQS_KEPT", 2)
+    bench.attach()
+    for name, status in (("A", Status.STALE), ("B", Status.STALE), ("C", Status.CLOSED)):
+        bench.open(MarketId(name)).put(quote(0, status))
+    for name in ("D", "A"):
+        bench.open(MarketId(name)).put(quote(0, Status.STALE))
+    bench.turn()
+    for name in "ABCD":
+        bench.publisher.retire("kalshi", MarketId(name), 600)
+    bench.answer()
+    bench.tick(MIRROR_PHASES, now_s=1e12)
+    seqs = {name: bench.open(MarketId(name)).seq for name in "ABCD"}
+    assert seqs == {"A": 0, "B": 1, "C": 0, "D": 1}, "A is the oldest, and C does not come back"
+
+
+def test_a_market_is_known_once_there_is_something_to_write_of_it(bench: Bench) -> None:
+    """Of one that was opened and never shown, Redis may have what a dead daemon left."""
+    outlet = bench.open(MarketId("A"))
+    assert not bench.publisher.knows("kalshi", MarketId("A"))
+    outlet.put(quote(1))
+    assert bench.publisher.knows("kalshi", MarketId("A"))
