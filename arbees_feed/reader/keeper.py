@@ -107,5 +107,5 @@ class Keeper:
                 self.session.tick(now_s)
             self._state.tick(now_s)
             for market in self._retired.due(self._state.book, now_s):
-                self._state.forget(market)
+                self._state.shown.forget(market)
             self._on_change()

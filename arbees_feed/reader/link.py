@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import hiredis
 
@@ -23,7 +23,7 @@ DEAD_AFTER_S: Final = 3.0
 """Silence after which a connection that was asked for a sign of life is given up."""
 
 ANSWER_S: Final = 10.0
-"""The longest wait for Redis to confirm subscriptions; there may be tens of thousands."""
+"""The longest wait for Redis to confirm the next of many subscriptions."""
 
 _REFUSALS = ("NOAUTH", "WRONGPASS", "NOPERM")
 
@@ -38,18 +38,37 @@ class Receiver(Protocol):
         """Take a message of the status channel."""
 
 
+@runtime_checkable
+class ChannelReceiver(Protocol):
+    """Who hears of messages, and over which channel each of them came."""
+
+    def published_on(self, channel: bytes, data: bytes, now_s: float) -> None:
+        """Take a message of a price channel; *now_s* is monotonic."""
+
+    def beat(self, data: bytes, now_s: float) -> None:
+        """Take a message of the status channel."""
+
+
+def _taker(receiver: Receiver | ChannelReceiver) -> Callable[[bytes, bytes, float], None]:
+    if isinstance(receiver, ChannelReceiver):
+        return receiver.published_on
+    published = receiver.published
+    return lambda _channel, data, now_s: published(data, now_s)
+
+
 class Link(asyncio.Protocol):
     """One subscribed connection."""
 
     def __init__(
         self,
         transport: asyncio.Transport,
-        receiver: Receiver,
+        receiver: Receiver | ChannelReceiver,
         status_channel: bytes,
         on_chunk: Callable[[], None],
     ) -> None:
         self._transport = transport
-        self._receiver = receiver
+        self._published = _taker(receiver)
+        self._beat = receiver.beat
         self._status = status_channel
         self._on_chunk = on_chunk
         self._reader: Any = hiredis.Reader()
@@ -65,7 +84,7 @@ class Link(asyncio.Protocol):
         """Hand over the messages of a chunk; a broken one ends the connection."""
         self._heard_s = now_s = time.monotonic()
         reader = self._reader
-        published, status = self._receiver.published, self._status
+        published, status = self._published, self._status
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
@@ -81,9 +100,9 @@ class Link(asyncio.Protocol):
                     self._take_control(kind)
                     continue
                 if channel == status:
-                    self._receiver.beat(payload, now_s)
+                    self._beat(payload, now_s)
                 else:
-                    published(payload, now_s)
+                    published(channel, payload, now_s)
         except hiredis.ProtocolError as exc:
             self.end(RedisUnavailable(f"unreadable reply: {exc}"))
         self._on_chunk()
@@ -129,13 +148,21 @@ class Link(asyncio.Protocol):
         size = 1 if verb.startswith("S") and verb != "SUBSCRIBE" else NAMES_AT_ONCE
         for start in range(0, len(names), size):
             self._write(verb, *names[start : start + size])
-        either: set[asyncio.Future[Any]] = {self._confirmed, self._lost}
-        done, _ = await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, left = await self._answered(timeout_s), len(names)
+        while not done and self._unconfirmed < left:
+            left = self._unconfirmed  # many names take a while: the wait is for the next of them
+            done = await self._answered(timeout_s)
         self.check()
         if not done:
             raise RedisUnavailable("no answer to a subscription")
         if (error := self._confirmed.result()) is not None:
             raise error
+
+    async def _answered(self, timeout_s: float) -> bool:
+        assert self._confirmed is not None  # noqa: S101 - set by `change`
+        either: set[asyncio.Future[Any]] = {self._confirmed, self._lost}
+        done, _ = await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
 
     def check(self) -> None:
         """Raise what ended the connection, if it has ended."""
@@ -170,7 +197,7 @@ class Link(asyncio.Protocol):
 @asynccontextmanager
 async def open_link(
     connection: Any,
-    receiver: Receiver,
+    receiver: Receiver | ChannelReceiver,
     status_channel: str,
     on_chunk: Callable[[], None],
     *,

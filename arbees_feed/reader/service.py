@@ -1,8 +1,9 @@
 """The reader that programs use: prices in Redis as an asynchronous iterator."""
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import Final, Self
@@ -22,6 +23,7 @@ from arbees_feed.reader.wanted import Wanted
 
 TURN_S: Final = 0.005
 """However busy the consumer is, the loop reads from the socket so often."""
+_NAME: Final = re.compile(r"[!-~]*")
 CLOSE_S: Final = 1.0
 CANCEL_AGAIN_S: Final = 2.0
 
@@ -83,13 +85,14 @@ class PriceReader:
         self._wanted = Wanted(
             Names(key_prefix), markets=markets, patterns=patterns, events=events, watch=watch
         )
-        if sharded and self._wanted.patterns:
-            raise SettingsError("sharded: name markets or events; there are no sharded patterns")
         _check_positive(
             lease_s=lease_s, buffer=buffer, stale_after_s=stale_after_s, timeout_s=timeout_s
         )
+        _check_acceptable(client_name, self._wanted.patterns if sharded else ())
         self.stats = ReaderStats()
-        self._state = _new_state(self.stats, stale_after_s, buffer if every else 0)
+        self._state = _new_state(
+            self.stats, stale_after_s, buffer if every else 0, self._wanted.names
+        )
         self._leases = Leases(self._wanted.watch, lease_s)
         self._options = SessionOptions(timeout_s=timeout_s, sharded=sharded, name=client_name)
         self._start_timeout_s = start_timeout_s
@@ -115,7 +118,7 @@ class PriceReader:
     def _look(self) -> None:
         """Wake the consumer if there is something for it."""
         self._turned_s = time.monotonic()
-        if self._state.outbox:
+        if self._state.shown.outbox:
             self._ready.set()
 
     # -- what is known -----------------------------------------------------------------------------
@@ -138,7 +141,7 @@ class PriceReader:
     @property
     def waiting(self) -> int:
         """How many prices wait to be asked for."""
-        return len(self._state.outbox)
+        return len(self._state.shown.outbox)
 
     # -- prices ------------------------------------------------------------------------------------
 
@@ -157,8 +160,11 @@ class PriceReader:
             raise StopAsyncIteration
         if time.monotonic() - self._turned_s > TURN_S:
             self._turned_s = time.monotonic()
-            await asyncio.sleep(0)  # a consumer that never waits would keep the socket unread
-        while (price := self._state.outbox.take(time.time_ns())) is None:
+            # A consumer that never waits would keep the socket unread. Twice: the first time this
+            # task goes on before the socket is looked at.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        while (price := self._state.shown.outbox.take(time.time_ns())) is None:
             await self._wait()
         return price
 
@@ -170,7 +176,7 @@ class PriceReader:
         """
         prices = [await self.__anext__()]
         now_ns = time.time_ns()
-        take = self._state.outbox.take
+        take = self._state.shown.outbox.take
         while len(prices) < most and (price := take(now_ns)) is not None:
             prices.append(price)
         return prices
@@ -189,9 +195,9 @@ class PriceReader:
         Both are plain functions. Their errors end this call, not the reader.
         """
         async for price in self:
-            if on_loss is not None and self._state.losses:
-                for market, missed in self.take_losses().items():
-                    on_loss(market, missed)
+            losses = self._state.losses
+            while on_loss is not None and losses:
+                on_loss(*losses.popitem())  # one by one: an error of it leaves the others
             on_price(price)
 
     def take_losses(self) -> Mapping[str, int]:
@@ -207,26 +213,34 @@ class PriceReader:
 
         Raises:
             SettingsError: one is no market id.
-            AuthenticationRejected: this user may not read one of them; none is followed.
+            AuthenticationRejected: this user may not read one of them; none of them is followed
+                that was not before.
         """
-        self._wanted.add(markets)
+        new = self._wanted.add(markets)
         try:
-            await self._adjust()
+            await self._with_session(Session.adjust)
         except AuthenticationRejected:
-            self._wanted.drop(markets)
+            self._wanted.drop(new)
             raise
 
     async def unfollow(self, *markets: str) -> None:
-        """Follow markets no more that were named one by one; the book forgets them."""
-        self._wanted.drop(markets)
-        await self._adjust()
-        for market in markets:
-            self._state.forget(market)
+        """Follow markets no more that were named one by one; the book forgets them.
 
-    async def _adjust(self) -> None:
+        Those that an event or a pattern asks for too are followed on.
+        """
+        self._wanted.drop(markets)
+        await self._with_session(Session.adjust)
+        for market in markets:
+            if not self._wanted.follows(market):
+                self._state.shown.forget(market)
+        if self._wanted.patterns:
+            # Redis alone knows by its own rules which of them match.
+            await self._with_session(Session.read_again)
+
+    async def _with_session(self, act: Callable[[Session], Awaitable[None]]) -> None:
         if (session := self._keeper.session) is not None:
             try:
-                await session.adjust()
+                await act(session)
             except RedisUnavailable:
                 return  # the next session has it right from its start
 
@@ -288,11 +302,11 @@ class PriceReader:
         self._ready.set()
 
 
-def _new_state(stats: ReaderStats, stale_after_s: float, buffer: int) -> PriceState:
+def _new_state(stats: ReaderStats, stale_after_s: float, buffer: int, names: Names) -> PriceState:
     """Return a state that conflates, or keeps up to *buffer* prices."""
-    state = PriceState(Newest(stats), stats, stale_after_s=stale_after_s)
+    state = PriceState(Newest(stats), stats, stale_after_s=stale_after_s, names=names)
     if buffer:
-        state.outbox = Every(stats, buffer, state.missed)
+        state.shown.outbox = Every(stats, buffer, state.missed)
     return state
 
 
@@ -311,3 +325,11 @@ def _check_positive(**values: float) -> None:
     for name, value in values.items():
         if not value > 0:
             raise SettingsError(f"{name}: {value!r} is not above 0")
+
+
+def _check_acceptable(client_name: str, sharded_patterns: Sequence[str]) -> None:
+    """Refuse what Redis would refuse, or does not have."""
+    if not _NAME.fullmatch(client_name):
+        raise SettingsError(f"client_name: {client_name!r} has blanks or special characters")
+    if sharded_patterns:
+        raise SettingsError("sharded: name markets or events; there are no sharded patterns")

@@ -1,10 +1,11 @@
 """One connected spell of a reader: subscribe, read what is kept, and keep house until it ends."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -13,9 +14,12 @@ from arbees_feed.errors import RedisUnavailable
 from arbees_feed.reader.leases import Leases
 from arbees_feed.reader.link import Link, open_link
 from arbees_feed.reader.liveness import beat_age_s
-from arbees_feed.reader.source import Source, errors_translated, open_source
+from arbees_feed.reader.source import Source, errors_translated, is_wrong_type, open_source
 from arbees_feed.reader.state import PriceState
 from arbees_feed.reader.wanted import Wanted
+
+T = TypeVar("T")
+_log = logging.getLogger("arbees_feed.reader")
 
 LOOK_S: Final = 1.0
 EVENTS_EVERY_S: Final = 5.0
@@ -51,9 +55,11 @@ class Session:
         self._end_verb = "SUNSUBSCRIBE" if options.sharded else "UNSUBSCRIBE"
         self._busy = asyncio.Lock()
         self._subscribed: set[str] = set()
+        self._adjusted = -1
         self._joined_s = 0.0
         self._events_due_s = 0.0
         self._audited: list[str] = []
+        self._odd_keys: set[str] = set()
 
     async def run(self, on_joined: Callable[[], None]) -> None:
         """Join, and keep house until the connection is lost.
@@ -75,6 +81,7 @@ class Session:
         )
         await self._find_events(source)
         self._state.linked()
+        self._adjusted = self._wanted.version
         self._subscribed.update(self._wanted.named)
         channels = [self._names.status(), *self._wanted.channels(self._subscribed)]
         for connection, some in source.connections(channels, sharded=options.sharded):
@@ -109,29 +116,48 @@ class Session:
         await self._read_venues(source)
         markets = only if only is not None else await self._all_markets(source)
         keys = [self._names.last(market) for market in markets]
-        async for value in source.read_all(keys):
-            self._state.kept(value)
+        async for key, value in source.read_all(keys):
+            self._state.kept(value, key)
         self._state.end_join(whole=only is None)
         self._on_chunk()
 
     async def _read_venues(self, source: Source) -> None:
         for venue in self._wanted.venues(self._state.venues):
-            fields, ttl_ms = await source.read_venue(self._names.venue(venue))
+            key, nothing = self._names.venue(venue), dict[str, str]()
+            fields, ttl_ms = await self._read(key, source.read_venue(key)) or (nothing, -1)
             self._state.key_read(venue, fields, beat_age_s(ttl_ms), time.monotonic())
+
+    async def _read(self, key: str, answer: Awaitable[T]) -> T | None:
+        """Return the *answer* about a key; None if it holds something else than it should.
+
+        One key that somebody else has written is no reason to read none.
+        """
+        try:
+            return await answer
+        except ResponseError as exc:
+            if not is_wrong_type(exc):
+                raise
+            self._state.stats.malformed += 1
+            if key not in self._odd_keys:
+                self._odd_keys.add(key)
+                _log.warning("%s holds another kind of value than a feed writes; ignored", key)
+            return None
 
     async def _all_markets(self, source: Source) -> list[str]:
         markets = dict.fromkeys([*self._wanted.named, *self._state.book])
         for venue in self._wanted.venues(self._state.venues):
             for pattern in self._wanted.patterns:
                 key = self._names.markets(venue)
-                markets.update(dict.fromkeys(await source.matching(key, pattern)))
+                found = await self._read(key, source.matching(key, pattern))
+                markets.update(dict.fromkeys(found or ()))
         return list(markets)
 
     async def _find_events(self, source: Source) -> None:
         self._events_due_s = time.monotonic() + EVENTS_EVERY_S
         for event in self._wanted.events:
-            members = await source.members(self._names.event_markets(event))
-            self._wanted.of_events.update(dict.fromkeys(members))
+            key = self._names.event_markets(event)
+            members = await self._read(key, source.members(key))
+            self._wanted.found(members or ())
 
     async def adjust(self) -> None:
         """Subscribe to what is wanted and to nothing else; read what is kept of what is new.
@@ -145,7 +171,22 @@ class Session:
                 if self._source is not None:
                     await self._adjust(self._source)
 
+    async def read_again(self) -> None:
+        """Read what is kept of all markets that are followed.
+
+        Raises:
+            RedisUnavailable: the connection is lost; the next session reads it.
+        """
+        with errors_translated():
+            async with self._busy:
+                if self._source is not None:
+                    markets = await self._all_markets(self._source)
+                    await self._join(self._source, only=markets)
+
     async def _adjust(self, source: Source) -> None:
+        version = self._wanted.version
+        if version == self._adjusted:
+            return
         wanted = dict.fromkeys(self._wanted.named)
         new = [market for market in wanted if market not in self._subscribed]
         ended = [market for market in self._subscribed if market not in wanted]
@@ -161,6 +202,7 @@ class Session:
             await self._links[0].change(self._verb, self._wanted.channels(new))
             self._subscribed.update(new)
             await self._join(source, only=new)
+        self._adjusted = version
 
     # -- while it lasts ----------------------------------------------------------------------------
 
@@ -195,8 +237,9 @@ class Session:
             self._audited = list(self._state.book)
         some = dict.fromkeys([*self._state.suspects, *self._audited[-AUDITED_AT_ONCE:]])
         del self._audited[-AUDITED_AT_ONCE:]
-        async for value in source.read_all([self._names.last(market) for market in some]):
-            self._state.audit(value)
+        keys = [self._names.last(market) for market in some]
+        async for key, value in source.read_all(keys):
+            self._state.audit(value, key)
         self._on_chunk()
 
     def _look_elsewhere(self, now_s: float) -> None:

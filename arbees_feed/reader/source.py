@@ -20,12 +20,15 @@ from redis.exceptions import (
     NoPermissionError,
     RedisClusterException,
     RedisError,
+    ResponseError,
 )
 
 from arbees_feed.core.redisaddress import Address
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable, SettingsError
 
 KEYS_AT_ONCE: Final = 500
+_NOT_FOR_USERS: Final = frozenset({"protocol", "decode_responses", "encoding", "encoding_errors"})
+"""Options of a URL that change what redis-py hands over; ours suit what we do with it."""
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 CLUSTER_RETRIES: Final = 3
 """A cluster answers with MOVED while slots move; redis-py asks again."""
@@ -40,7 +43,14 @@ def errors_translated() -> Iterator[None]:
         # A cluster client says why no node could be used in the cause.
         if isinstance(exc, _REFUSALS) or isinstance(exc.__cause__, _REFUSALS):
             raise AuthenticationRejected(f"redis refuses our credentials: {exc}") from exc
-        raise RedisUnavailable(f"redis: {str(exc) or type(exc).__name__}") from exc
+        # Sentinels' errors go on with the whole of redis-py's objects.
+        told = str(exc).partition(" : <")[0]
+        raise RedisUnavailable(f"redis: {told or type(exc).__name__}") from exc
+
+
+def is_wrong_type(error: ResponseError) -> bool:
+    """Return whether a key holds another kind of value than was asked for."""
+    return "WRONGTYPE" in str(error)
 
 
 @contextmanager
@@ -75,13 +85,14 @@ class Source:
             by_node[self.client.get_node_from_key(channel)].append(channel)
         return [(node.acquire_connection(), some) for node, some in by_node.items()]
 
-    async def read_all(self, keys: Sequence[str]) -> AsyncIterator[bytes]:
-        """Yield the values of *keys*, without those that are not there."""
+    async def read_all(self, keys: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield *keys* with their values, without those that are not there or are no strings."""
         read = self.client.mget_nonatomic if self._is_cluster else self.client.mget
         for start in range(0, len(keys), KEYS_AT_ONCE):
-            for value in await read(keys[start : start + KEYS_AT_ONCE]):
+            some = keys[start : start + KEYS_AT_ONCE]
+            for key, value in zip(some, await read(some), strict=True):
                 if value is not None:
-                    yield value
+                    yield key, value
 
     async def read_venue(self, key: str) -> tuple[Mapping[str, str], int]:
         """Return state, reason and session of a venue's key (nothing: not there), and its PTTL."""
@@ -154,7 +165,9 @@ async def _sentinel_client(address: Address, options: Mapping[str, Any]) -> Asyn
 def _client(address: Address, options: Mapping[str, Any]) -> Any:
     with _options_checked():
         if address.kind == "server":
-            return Redis.from_url(address.url, retry=Retry(NoBackoff(), 0), **options)
+            return Redis.from_url(
+                _without_ours(address.url), retry=Retry(NoBackoff(), 0), **options
+            )
         return RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             retry=Retry(NoBackoff(), CLUSTER_RETRIES),
@@ -162,9 +175,16 @@ def _client(address: Address, options: Mapping[str, Any]) -> Any:
         )
 
 
+def _without_ours(url: str) -> str:
+    """Return a URL without options that would change what redis-py hands over."""
+    start, _, query = url.partition("?")
+    kept = [one for one in query.split("&") if one.partition("=")[0] not in _NOT_FOR_USERS]
+    return f"{start}?{'&'.join(kept)}" if any(kept) else start
+
+
 def _url_options(url: str) -> dict[str, Any]:
     with _options_checked():
-        options: dict[str, Any] = dict(parse_url(url))
+        options: dict[str, Any] = dict(parse_url(_without_ours(url)))
     options.pop("host", None)
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True

@@ -19,15 +19,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
-from arbees_feed.core.wire import MarketPrice
+from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.reader.incoming import (
+    LIVE,
+    UNREADABLE,
+    Places,
+    decode_price,
+    has_room,
+    is_sane,
+)
 from arbees_feed.reader.liveness import STOPPED, Beat, VenueLife, decode_beat
 from arbees_feed.reader.outbox import Outbox
+from arbees_feed.reader.shown import Shown
 from arbees_feed.reader.stats import ReaderStats
-
-LIVE: Final = "live"
-STALE: Final = "stale"
 
 CATCH_UP_S = 0.5
 """After this process itself stood still, heartbeats get so long to be read."""
@@ -35,41 +39,57 @@ CATCH_UP_S = 0.5
 _DIGITS: Final = 21
 """A session of so many digits is no time in ns."""
 
-_decode = msgspec.msgpack.Decoder(MarketPrice).decode
-
 
 class PriceState:
     """Takes messages, values of `:last` and the passing of time; fills an outbox."""
 
-    def __init__(self, outbox: Outbox, stats: ReaderStats, *, stale_after_s: float) -> None:
-        self.book: dict[str, MarketPrice] = {}
+    def __init__(
+        self,
+        outbox: Outbox,
+        stats: ReaderStats,
+        *,
+        stale_after_s: float,
+        names: Names = Names(),  # noqa: B008 - frozen
+    ) -> None:
+        self.shown = Shown(outbox, stats)
+        self._unseen = self.shown.unseen
+        self.book = self.shown.book
         """The newest price of each market, as it is to be believed."""
         self.venues: dict[str, VenueLife] = {}
         self.losses: Counter[str] = Counter()
         """Missed prices by market that nobody was told of yet."""
         self.stats = stats
-        self.outbox = outbox
         self._stale_after_s = stale_after_s
         self._ticked_s: float | None = None
-        self._linked = False
         self.suspects: dict[str, tuple[int, int]] = {}
         """Markets whose `:last` was ahead of what is known here: to be looked at again."""
-        # Live prices that were taken back, as they came, over the connection that stands.
-        self._withheld: dict[str, MarketPrice] = {}
+        places = Places(names)
+        self._start, self._channel_end = places.start, places.channel_end
+        self._last_end = places.last_end
         # While joining: the markets of which this connection has told something.
         self._confirmed: set[str] | None = None
 
     # -- published ---------------------------------------------------------------------------------
 
-    def published(self, data: bytes, now_s: float) -> None:
+    def published_on(self, channel: bytes, data: bytes, now_s: float) -> None:
         """Take a message of a price channel."""
         try:
-            price = _decode(data)
-        except (ValueError, RecursionError):
+            price = decode_price(data)
+        except UNREADABLE:
+            self.stats.malformed += 1
+            return
+        market, venue = price.market_id, self.venues.get(price.platform)
+        # `is_sane` in place: a call costs a tenth of all that is done here.
+        if not (
+            0.0 <= price.yes_bid < price.yes_ask <= 1.0
+            and price.yes_bid_size >= 0.0 <= price.yes_ask_size
+            and price.session > 0 < price.seq
+            and channel[self._start : self._channel_end] == market.encode()
+            and (venue is not None or has_room(self.venues))
+        ):
             self.stats.malformed += 1
             return
         self.stats.received += 1
-        market = price.market_id
         before = self.book.get(market)
         is_next = (
             before is not None and price.seq == before.seq + 1 and price.session == before.session
@@ -78,10 +98,13 @@ class PriceState:
             return
         if self._confirmed is not None:
             self._confirmed.add(market)
-        venue = self.venues.get(price.platform)
+        if venue is None:
+            venue = self.venues.get(price.platform)
         if venue is not None and venue.alive and price.session == venue.session:
+            if self._unseen:
+                self.shown.replace_unseen(price)
             self.book[market] = price
-            self.outbox.put(market, price)
+            self.shown.outbox.put(market, price)
         else:
             self._question(price, before, now_s)
 
@@ -108,9 +131,9 @@ class PriceState:
             return
         if price.session > venue.session:
             self._begin_session(venue, price.session, now_s)
-        self._doubt(price, before)
+        self.shown.doubt(price, before)
         if venue.alive:
-            self._restore(price.market_id)
+            self.shown.restore(price.market_id)
 
     def _enter(self, price: MarketPrice, before: MarketPrice | None, now_s: float) -> bool:
         """Take note of the session of *price*; return whether it is to be looked at."""
@@ -133,12 +156,25 @@ class PriceState:
 
     # -- kept --------------------------------------------------------------------------------------
 
-    def kept(self, data: bytes) -> None:
-        """Take the value of a `:last`; what the connection has told since counts more."""
+    def _read(self, data: bytes, key: str) -> MarketPrice | None:
+        """Return what a `:last` holds, if that is a price of the market of its key."""
         try:
-            price = _decode(data)
-        except (ValueError, RecursionError):
+            price = decode_price(data)
+        except UNREADABLE:
+            price = None
+        if (
+            price is None
+            or key.encode()[self._start : self._last_end] != price.market_id.encode()
+            or not is_sane(price)
+            or (price.platform not in self.venues and not has_room(self.venues))
+        ):
             self.stats.malformed += 1
+            return None
+        return price
+
+    def kept(self, data: bytes, key: str) -> None:
+        """Take the value of a `:last`; what the connection has told since counts more."""
+        if (price := self._read(data, key)) is None:
             return
         market = price.market_id
         venue = self.venue(price.platform)
@@ -169,23 +205,20 @@ class PriceState:
     def _keep(self, price: MarketPrice, before: MarketPrice | None, venue: VenueLife) -> None:
         trusted = venue.keyed and venue.alive and price.session == venue.session
         if trusted or price.status != LIVE:
-            self._show(price)
+            self.shown.show(price)
             return
-        self._doubt(price, before)
+        self.shown.doubt(price, before)
         if not venue.keyed:
             # Not even a heartbeat makes it good: Redis may have refused what is newer.
-            self._withheld.pop(price.market_id, None)
+            self.shown.withheld.pop(price.market_id, None)
 
-    def audit(self, data: bytes) -> None:
+    def audit(self, data: bytes, key: str) -> None:
         """Compare a `:last` with what is known; what is ahead of it twice in a row was lost.
 
         Between the nodes of a cluster messages are lost without a sign, and the last one of a
         market leaves no hole behind it. Once is no proof: the message may be under way.
         """
-        try:
-            price = _decode(data)
-        except (ValueError, RecursionError):
-            self.stats.malformed += 1
+        if (price := self._read(data, key)) is None:
             return
         market, stamp = price.market_id, (price.session, price.seq)
         before = self.book.get(market)
@@ -204,7 +237,9 @@ class PriceState:
         """Take a message of `feed:status`."""
         try:
             beat = decode_beat(data)
-        except (ValueError, RecursionError):
+        except UNREADABLE:
+            beat = None
+        if beat is None or (beat.venue not in self.venues and not has_room(self.venues)):
             self.stats.malformed += 1
             return
         self._hear(self.venue(beat.venue, now_s), beat, now_s)
@@ -214,6 +249,9 @@ class PriceState:
             # Two feeds: the newer one counts. If the newer one falls silent, a clock was wrong.
             return
         if beat.session != venue.session:
+            if beat.session < venue.session:
+                # Back from what was no newer feed, or a short one: `:last` tells what it left.
+                venue.keyed = False
             self._begin_session(venue, beat.session, heard_s)
         venue.heard_s, venue.state, venue.reason = heard_s, beat.state, beat.reason
         if beat.state == STOPPED:
@@ -255,21 +293,16 @@ class PriceState:
     def _begin_session(self, venue: VenueLife, session: int, now_s: float) -> None:
         """Believe a new process from now on, and nothing of the one before it."""
         venue.session, venue.heard_s, venue.state = session, now_s, ""
-        self._take_back(venue.venue, but=session)
+        self.shown.take_back(venue.venue, but=session)
         self._revive(venue)
 
     def _revive(self, venue: VenueLife) -> None:
         venue.alive = True
-        for market, price in list(self._withheld.items()):
-            if price.platform == venue.venue:
-                if price.session == venue.session:
-                    self._restore(market)
-                else:
-                    del self._withheld[market]
+        self.shown.restore_all(venue.venue, venue.session)
 
     def _kill(self, venue: VenueLife, reason: str) -> None:
         venue.alive, venue.reason = False, reason
-        self._take_back(venue.venue, but=-1)
+        self.shown.take_back(venue.venue)
 
     # -- time and connections ----------------------------------------------------------------------
 
@@ -298,14 +331,12 @@ class PriceState:
 
     def linked(self) -> None:
         """Take note of a new connection: what came over others can't be taken up again."""
-        self._linked = True
-        self._withheld.clear()
+        self.shown.forget_withheld(linked=True)
         self.suspects.clear()
 
     def lost(self) -> None:
         """Take note of the loss of the connection."""
-        self._linked = False
-        self._withheld.clear()
+        self.shown.forget_withheld(linked=False)
         self._confirmed = None
 
     def begin_join(self) -> None:
@@ -319,67 +350,7 @@ class PriceState:
             return
         for market, price in self.book.items():
             if price.status == LIVE and market not in confirmed:
-                self._mark(price)
-
-    def forget(self, market: str) -> None:
-        """Know nothing of a market any more."""
-        self.book.pop(market, None)
-        self._withheld.pop(market, None)
-
-    # -- what is handed over -----------------------------------------------------------------------
-
-    def _show(self, price: MarketPrice) -> None:
-        self.book[price.market_id] = price
-        self.outbox.put_known(price.market_id, price)
-
-    def _doubt(self, price: MarketPrice, before: MarketPrice | None) -> None:
-        """Take a price whose feed is not believed now."""
-        market = price.market_id
-        if price.status != LIVE:
-            self._show(price)
-            return
-        mark = stale_of(price)
-        self.book[market] = mark
-        if self._linked:
-            self._withheld[market] = price
-        if before is None or before.status != STALE:
-            self.stats.marked += 1
-            self.outbox.put_known(market, mark)
-
-    def _take_back(self, platform: str, *, but: int) -> None:
-        """Mark the live prices of a venue, but those of one session."""
-        for market, price in self.book.items():
-            if price.status == LIVE and price.platform == platform and price.session != but:
-                self._mark(price)
-                if self._linked:
-                    self._withheld[market] = price
-
-    def _mark(self, price: MarketPrice) -> None:
-        # Replaces a value under a key that is there: safe while the book is walked through.
-        self.book[price.market_id] = mark = stale_of(price)
-        self.stats.marked += 1
-        self.outbox.put_known(price.market_id, mark)
-
-    def _restore(self, market: str) -> None:
-        """Hand over again what was taken back, unless something newer is known."""
-        price = self._withheld.pop(market, None)
-        known = self.book.get(market)
-        if price is None or known is None:
-            return
-        if (known.session, known.seq) == (price.session, price.seq) and known.status == STALE:
-            self._show(price)
-
-
-def stale_of(price: MarketPrice) -> MarketPrice:
-    """Return *price* taken back: `stale`, and no quote; session, seq, source and times stay."""
-    return msgspec.structs.replace(
-        price,
-        status=STALE,
-        yes_bid=0.0,
-        yes_ask=1.0,
-        yes_bid_size=0.0,
-        yes_ask_size=0.0,
-    )
+                self.shown.mark(price)
 
 
 def _silence(seconds: float) -> str:

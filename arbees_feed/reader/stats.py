@@ -9,8 +9,9 @@ class ReaderStats(msgspec.Struct):
     received: int = 0
     """Published prices that reached this reader."""
     missed: int = 0
-    """Published prices that the reader did not hand over and never will: lost on the way, or given
-    up because its buffer was full. The market's newest price follows all the same."""
+    """Published prices that the reader did not hand over and never will: lost on the way, given up
+    because its buffer was full, or (`every=True`) of a feed that was not believed when they came.
+    The market's newest price follows all the same."""
     overflowed: int = 0
     """Those of `missed` that the buffer gave up (`every=True` only)."""
     healed: int = 0
@@ -22,7 +23,8 @@ class ReaderStats(msgspec.Struct):
     outdated: int = 0
     """Prices of an earlier session of the feed, dropped."""
     malformed: int = 0
-    """Messages that are no prices or no heartbeats, dropped."""
+    """Messages and values that no feed writes, dropped: no prices or heartbeats, impossible prices,
+    of another market than their channel or key says, keys of another kind."""
     marked: int = 0
     """Prices that the reader itself took back as `stale`."""
     joins: int = 0

@@ -9,9 +9,17 @@ its connection, its leases and its knowledge of dead feeds.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import suppress
 from typing import Any, Final, Self, TypeVar
 
 from arbees_feed.core.wire import MarketPrice
@@ -20,7 +28,9 @@ from arbees_feed.reader.service import PriceReader
 from arbees_feed.reader.stats import ReaderStats
 
 BATCH: Final = 256
-"""Prices that cross to the caller's thread at once."""
+"""Prices that cross to the caller's thread at once, at most."""
+BATCH_S: Final = 0.01
+"""About as long as a script is to be busy with a batch: what waits in its thread grows old."""
 
 
 T = TypeVar("T")
@@ -38,11 +48,14 @@ class SyncPriceReader:
         self._reader = PriceReader(url, **options)
         self._every = bool(options.get("every"))
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="arbees-feed-reader")
+        self._begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = Future()
         self._entered: Future[asyncio.AbstractEventLoop] = Future()
         self._life: Future[None] | None = None
         self._stop = asyncio.Event()
         self._coming: Future[list[MarketPrice]] | None = None
         self._prices: deque[MarketPrice] = deque()
+        self._batch_size = 1
+        self._crossed_s = 0.0
         # What was handed over last, so that the newest of a market comes once.
         self._given: dict[str, MarketPrice] = {}
 
@@ -77,8 +90,11 @@ class SyncPriceReader:
 
     def __next__(self) -> MarketPrice:
         """Wait for the next price and return it."""
-        while (price := self.take(None)) is None:
-            pass
+        try:
+            while (price := self.take(None)) is None:
+                pass
+        except (CancelledError, StopAsyncIteration):
+            raise StopIteration from None  # closed meanwhile, by another thread
         return price
 
     def take(self, timeout_s: float | None) -> MarketPrice | None:
@@ -91,7 +107,14 @@ class SyncPriceReader:
                 self._prices.extend(self._batch().result(timeout_s))
             except TimeoutError:
                 return None  # what comes for it is taken by the next call
-            self._coming = None
+            self._coming, self._crossed_s = None, time.monotonic()
+
+    def take_losses(self) -> Mapping[str, int]:
+        """Return how many prices were missed by market since this was asked last."""
+        return self._call(self._take_losses()).result()
+
+    async def _take_losses(self) -> Mapping[str, int]:
+        return self._reader.take_losses()
 
     def follow(self, *markets: str) -> None:
         """Follow more markets; see `PriceReader.follow`."""
@@ -102,14 +125,18 @@ class SyncPriceReader:
         self._call(self._reader.unfollow(*markets)).result()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if self._life is None:
+        if self._life is None or self._life.done():
             work.close()
-            raise RuntimeError("a reader is to be entered first: with SyncPriceReader(…)")
+            state = "entered first" if self._life is None else "used within its block"
+            raise RuntimeError(f"a reader is to be {state}: with SyncPriceReader(…)")
         return asyncio.run_coroutine_threadsafe(work, self._entered.result())
 
     def _batch(self) -> Future[list[MarketPrice]]:
         if self._coming is None:
-            self._coming = self._call(self._reader.batch(BATCH))
+            was_quick = time.monotonic() - self._crossed_s < BATCH_S
+            size = self._batch_size * 2 if was_quick else self._batch_size // 2
+            self._batch_size = min(max(size, 1), BATCH)
+            self._coming = self._call(self._reader.batch(self._batch_size))
         return self._coming
 
     def _newest(self, price: MarketPrice) -> MarketPrice | None:
@@ -134,13 +161,26 @@ class SyncPriceReader:
         """
         self._life = self._threads.submit(asyncio.run, self._live())
         either: set[Future[Any]] = {self._entered, self._life}
-        wait(either, return_when=FIRST_COMPLETED)
+        try:
+            wait(either, return_when=FIRST_COMPLETED)
+        finally:
+            # Also when the script is interrupted: it may have waited for Redis, and for ever.
+            if not self._entered.done():
+                self._abandon()
         if not self._entered.done():
-            self._threads.shutdown()
             self._life.result()
         return self
 
+    def _abandon(self) -> None:
+        loop, task = self._begun.result()
+        with suppress(RuntimeError):  # closed: it has ended by itself
+            loop.call_soon_threadsafe(task.cancel)
+        self._threads.shutdown()
+
     async def _live(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has one
+        self._begun.set_result((loop, task))
         async with self._reader:
             self._entered.set_result(asyncio.get_running_loop())
             await self._stop.wait()

@@ -40,19 +40,35 @@ class Wanted:
         self.patterns = ("*",) if everything else _ids("patterns", patterns or ())
         self.of_events: dict[str, None] = {}
         """Markets that were found in the events."""
+        self.version = 0
+        """Another one after each change of `named`: to look whether there is one costs nothing."""
 
-    def add(self, markets: Iterable[str]) -> None:
-        """Follow more markets.
+    def add(self, markets: Iterable[str]) -> list[str]:
+        """Follow more markets; return those that were not named before.
 
         Raises:
             SettingsError: one is no market id.
         """
-        self.markets.update(dict.fromkeys(_ids("markets", markets)))
+        new = [market for market in _ids("markets", markets) if market not in self.markets]
+        self.markets.update(dict.fromkeys(new))
+        self.version += 1
+        return new
 
     def drop(self, markets: Iterable[str]) -> None:
         """Follow markets no more, unless by event or pattern."""
         for market in markets:
             self.markets.pop(market, None)
+        self.version += 1
+
+    def found(self, markets: Iterable[str]) -> None:
+        """Follow markets of an event, besides those that were found before."""
+        before = len(self.of_events)
+        self.of_events.update(dict.fromkeys(markets))
+        self.version += len(self.of_events) != before
+
+    def follows(self, market: str) -> bool:
+        """Return whether a market is named, or of an event."""
+        return market in self.markets or market in self.of_events
 
     @property
     def named(self) -> list[str]:

@@ -102,6 +102,18 @@ async def test_a_subscription_waits_for_each_confirmation(link: Link, transport:
     assert transport.written == [[b"SUBSCRIBE", b"a", b"b"]]
 
 
+async def test_a_subscription_may_take_long_as_long_as_it_goes_on(link: Link) -> None:
+    names = [str(number) for number in range(8)]
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(link.change("SUBSCRIBE", names, 0.2))
+        for name in names:
+            await asyncio.sleep(0.1)
+            link.data_received(push(b"subscribe", name.encode(), 1))
+    assert task.result() is None
+    with pytest.raises(RedisUnavailable, match="no answer"):
+        await link.change("SUBSCRIBE", names, 0.01)
+
+
 async def test_sharded_channels_are_subscribed_to_one_by_one(
     link: Link, transport: Transport
 ) -> None:

@@ -44,6 +44,22 @@ def beat(*, session: int = 5, state: str = "live", venue: str = "kalshi") -> byt
     return bytes(msgpack.packb(message))
 
 
+def market_of(data: bytes) -> str:
+    """Return the market that a message names, if it names one."""
+    try:
+        return str(msgpack.unpackb(data)["market_id"])
+    except (ValueError, TypeError, KeyError):
+        return "A"
+
+
+def channel_of(data: bytes) -> bytes:
+    return f"market:{market_of(data)}:price".encode()
+
+
+def key_of(data: bytes) -> str:
+    return f"market:{market_of(data)}:last"
+
+
 class Desk:
     """A state, and what it has handed over, as (market, session, seq, status)."""
 
@@ -55,7 +71,7 @@ class Desk:
 
     def publish(self, *data: bytes) -> None:
         for one in data:
-            self.state.published(one, self.now_s)
+            self.state.published_on(channel_of(one), one, self.now_s)
 
     def beat(self, **fields: Any) -> None:
         self.state.beat(beat(**fields), self.now_s)
@@ -66,7 +82,7 @@ class Desk:
         fields = {"session": "5", "state": "live"} if key is None else key
         self.state.key_read("kalshi", fields, age_s, self.now_s)
         for value in kept:
-            self.state.kept(value)
+            self.state.kept(value, key_of(value))
         self.state.end_join(whole=True)
 
     def lose(self) -> None:
@@ -82,7 +98,7 @@ class Desk:
 
     def taken(self) -> list[tuple[str, int, int, str]]:
         out = []
-        while (one := self.state.outbox.take(NOW_NS)) is not None:
+        while (one := self.state.shown.outbox.take(NOW_NS)) is not None:
             out.append((one.market_id, one.session, one.seq, one.status))
         return out
 
@@ -118,7 +134,7 @@ def test_what_comes_twice_or_late_is_dropped(desk: Desk) -> None:
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93" * 3_000, msgpack.packb({"v": 1})])
 def test_what_is_no_price_is_counted(desk: Desk, data: bytes) -> None:
     desk.publish(data)
-    desk.state.kept(data)
+    desk.state.kept(data, key_of(data))
     desk.state.beat(data, desk.now_s)
     assert desk.taken() == []
     assert desk.stats.malformed == 3
@@ -219,7 +235,7 @@ def test_a_message_during_the_join_counts_more_than_last(desk: Desk) -> None:
     desk.state.begin_join()
     desk.state.key_read("kalshi", {"session": "5", "state": "live"}, 0.0, desk.now_s)
     desk.publish(price(4))
-    desk.state.kept(price(6))
+    desk.state.kept(price(6), "market:A:last")
     desk.publish(price(5), price(6))
     desk.state.end_join(whole=True)
     assert desk.taken() == [("A", 5, 6, "live")]
@@ -258,13 +274,13 @@ def test_a_last_that_stays_ahead_was_lost_on_the_way(desk: Desk) -> None:
     desk.publish(price(1), price(1, market="B"))
     desk.taken()
     desk.state.venue("kalshi").keyed = True
-    desk.state.audit(price(2))
-    desk.state.audit(price(2, market="B"))
+    desk.state.audit(price(2), "market:A:last")
+    desk.state.audit(price(2, market="B"), "market:B:last")
     assert desk.taken() == []
     desk.publish(price(2, market="B"))
     desk.taken()
-    desk.state.audit(price(4))
-    desk.state.audit(price(3, market="B"))
+    desk.state.audit(price(4), "market:A:last")
+    desk.state.audit(price(3, market="B"), "market:B:last")
     assert desk.taken() == [("A", 5, 4, "live")]
     assert (desk.stats.missed, desk.stats.healed) == (2, 1)
     assert set(desk.state.suspects) == {"B"}

@@ -37,6 +37,7 @@ def _kalshi(world: World) -> dict[str, Any]:
     return {
         "/orderbooks": {"orderbooks": books},
         "/orderbook": {"orderbook_fp": books[0]["orderbook_fp"]},
+        "/series": {"series": [kalshi_json.series_json(event) for event in events]},
         "/limits": {"read": {"refill_rate": 200, "bucket_capacity": 200}},
         "/events/": {"event": event | {"markets": told[:1]}, "markets": told[:1]},
         "/events": {"events": [event | {"markets": told[:2]}, event], "cursor": "c"},
