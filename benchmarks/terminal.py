@@ -4,7 +4,8 @@
 
 The screen is the real one: the same reader and the same drawing that the command has, read over
 Redis from a feed in a process of its own. `top.svg` is what it shows after so many seconds,
-`top-stale.svg` what it shows in a small terminal 5 s after the feed was killed.
+`top-small.svg` the same in a terminal of 80 columns by 24 lines, `top-stale.svg` that one 5 s after
+the feed was killed. What it costs is measured by terminal_cost.py.
 """
 
 import argparse
@@ -19,7 +20,6 @@ from rich.console import Console
 
 from arbees_feed.app.embedded import start_server
 from arbees_feed.cli.children import child
-from arbees_feed.cli.prices import reachable
 from arbees_feed.cli.toplines import Line, as_text
 from arbees_feed.cli.topsession import REDRAW_S, Session
 from arbees_feed.cli.topview import View
@@ -56,7 +56,8 @@ async def watched(session: Session, size: tuple[int, int], seconds: float) -> li
 def is_telling(session: Session) -> bool:
     """Whether the market in depth has a few levels on both sides."""
     market = session.state.market(session.view.selected() or "")
-    book = session.state.depth(market.price) if market and market.price else None
+    price = session.state.believed(market) if market else None
+    book = session.state.depth(price) if price else None
     return book is not None and min(len(book.bids), len(book.asks)) >= LEVELS
 
 
@@ -78,14 +79,16 @@ async def draw(seconds: float, into: Path) -> None:
         environment = {**without_settings(), **addresses}
         feed = await start(child("run", arguments, environment, folder / "run.log"))
         settings = load_settings(None, {"redis.url": url}, environ={}, venue_needed=False)
-        client = await start(reachable(settings.redis))
-        session = Session(settings, client, View())
+        session = Session(settings, View())
         async with asyncio.TaskGroup() as group:
             following = group.create_task(session.follow())
             lines = await watched(session, LARGE, seconds)
+            view = session.view
             while not is_telling(session):
+                view.press("down")  # to a market with a book that is worth a picture
                 lines = await watched(session, LARGE, 1.0)
             drawn(lines, LARGE, into / "top.svg")
+            drawn(await watched(session, SMALL, 1.0), SMALL, into / "top-small.svg")
             feed.kill()
             drawn(await watched(session, SMALL, DEAD_S), SMALL, into / "top-stale.svg")
             following.cancel()

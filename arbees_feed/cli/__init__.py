@@ -28,6 +28,8 @@ _MODULES = {
     "watch": "watch",
     "top": "top",
     "markets": "markets",
+    "pairs": "pairs",
+    "match": "match",
     "explain": "explain",
     "sim": "sim",
     "record": "tape",
@@ -54,8 +56,12 @@ class _Commands(TyperGroup):
             module = import_module(f"arbees_feed.cli.{_MODULES[cmd_name]}")
         finally:
             gc.enable()
+        command = getattr(module, cmd_name)
+        if isinstance(command, typer.Typer):  # it has commands of its own
+            command.info.name = cmd_name
+            return typer.main.get_command(command)
         single = typer.Typer(**_STYLE)
-        single.command(cmd_name)(getattr(module, cmd_name))
+        single.command(cmd_name)(command)
         return typer.main.get_command(single)
 
 

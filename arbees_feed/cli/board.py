@@ -1,4 +1,4 @@
-"""What a reader knows: rows of markets, lines of venues, rates and latencies. No I/O."""
+"""What a table of prices shows: rows of markets, lines of venues, rates, latencies. No I/O."""
 
 import time
 from collections import deque
@@ -6,21 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from arbees_feed.cli.condition import condition_of, was_heard
 from arbees_feed.cli.latency import Latency
-from arbees_feed.cli.prices import Beat
-from arbees_feed.cli.text import without_quote
 from arbees_feed.core.wire import MarketPrice
+from arbees_feed.reader import VenueLife
 
-HEARTBEAT_PATIENCE_S = 3.0
 RANKING_S = 5.0
 TITLE_RETRY_S = 5.0
 TITLES_AT_ONCE = 200
 _RATE_WINDOW_S = 5.0
 _CALMING = 0.8
 _STILL = 0.5
-
-GONE = "GONE"
-"""A venue whose feed says nothing any more; its prices are shown as stale."""
 
 
 class Rate:
@@ -34,7 +30,8 @@ class Rate:
         if self._samples and count < self._samples[-1][1]:
             self._samples.clear()  # another process counts from nought
         self._samples.append((now_s, count))
-        while now_s - self._samples[0][0] > _RATE_WINDOW_S:
+        # Two are kept in any case: a process that stood still for a while did not count nothing.
+        while len(self._samples) > 2 and now_s - self._samples[0][0] > _RATE_WINDOW_S:  # noqa: PLR2004
             self._samples.popleft()
 
     def per_s(self) -> float:
@@ -70,37 +67,17 @@ class Shown(msgspec.Struct, frozen=True):
 class VenueLine:
     """One venue: what its feed says of itself, and what arrived here."""
 
-    def __init__(self, venue: str, since_s: float) -> None:
-        self.venue = venue
-        self.beat: Beat | None = None
+    def __init__(self) -> None:
         self.fields: Mapping[str, str] = {}
-        self.absent = False
-        """Its key was looked for and is not there."""
-        self.seen = False
-        """Whether anything of it was ever read."""
         self.prices = 0
         self.price_rate = Rate()
         self.frame_rate = Rate()
         self.latency = Latency()
-        self._life_s = since_s
 
-    def beats(self, beat: Beat, now_s: float) -> None:
-        """Note a heartbeat."""
-        self.beat, self.seen = beat, True
-        self._life_s = now_s
-
-    def condition(self, now_s: float) -> tuple[str, str]:
-        """Return the venue's state in one word, and the reason."""
-        silent_s = now_s - self._life_s
-        if self.beat is None and self.absent:
-            return GONE, "no feed runs"
-        if self.beat is not None and self.beat.state == "stopped":
-            return "stopped", self.beat.reason
-        if silent_s > HEARTBEAT_PATIENCE_S:
-            return GONE, f"no heartbeat for {silent_s:.0f} s"
-        if self.beat is not None:
-            return self.beat.state, self.beat.reason
-        return self.fields.get("state", "waiting"), self.fields.get("reason", "")
+    def read(self, fields: Mapping[str, str], now_s: float) -> None:
+        """Take the counters of the venue's feed; none: it is gone."""
+        self.fields = fields
+        self.frame_rate.sample(now_s, self.count("frames"))
 
     def count(self, name: str) -> int:
         """Return a counter of the venue's feed."""
@@ -116,7 +93,10 @@ class Totals(msgspec.Struct):
 
 
 class Board:
-    """Takes what `Prices` reads, and answers what is to be shown."""
+    """Takes every price that a reader hands over, and answers what is to be shown.
+
+    Whether a price is to be believed is the reader's word: it hands a doubtful one over as stale.
+    """
 
     def __init__(
         self,
@@ -126,6 +106,8 @@ class Board:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rows: dict[str, Row] = {}
+        self.lives: Mapping[str, VenueLife] = {}
+        """What the reader knows of the feeds; its own view."""
         self.totals = Totals()
         self.latency = Latency()
         """Frame read from the socket by the feed, to price decoded here."""
@@ -133,8 +115,7 @@ class Board:
         """The venue's own time of a change of a book, to price decoded here."""
         self._monotonic = monotonic
         self.started_s = monotonic()
-        self._lines = {venue: VenueLine(venue, self.started_s) for venue in venues}
-        self._expected = frozenset(venues)
+        self._lines = {venue: VenueLine() for venue in venues}
         self._pinned = tuple(markets)
         self._second_s = self.started_s
         self._ranked_s = float("-inf")
@@ -145,44 +126,42 @@ class Board:
     # -- what is read ----------------------------------------------------------------------------
 
     def on_price(self, price: MarketPrice, now_ns: int, *, joined: bool) -> None:
-        """Take a price."""
+        """Take a price; *joined* means read from `:last` and not published just now."""
         line = self._line(price.platform)
         row = self.rows.get(price.market_id)
+        if row is None:
+            row = self.rows[price.market_id] = Row(price)
+        elif (price.session, price.seq) == (row.price.session, row.price.seq):
+            row.price = price  # taken back by the reader, or believed again
+            return
         if joined:
             self.totals.joined += 1
         else:
             self.totals.prices += 1
             line.prices += 1
             self._measure(line, row, price, now_ns)
-        line.seen = True
-        if row is None:
-            row = self.rows[price.market_id] = Row(price)
         row.price = price
         row.updates += 1
         row.activity += not joined
         row.changed_s = self._monotonic() - (now_ns - price.ts_pub_ns) / 1e9
 
-    def _measure(self, line: VenueLine, row: Row | None, price: MarketPrice, now_ns: int) -> None:
+    def _measure(self, line: VenueLine, row: Row, price: MarketPrice, now_ns: int) -> None:
         if price.status != "live":
             return
         feed_ns = now_ns - price.ts_recv_ns
         self.latency.observe_ns(feed_ns)
         line.latency.observe_ns(feed_ns)
         # A ticker is throttled by the venue, a trade told late: both come with times of the past.
-        if price.source == "book" and row is not None and _top(price) != _top(row.price):
+        if price.source == "book" and _top(price) != _top(row.price):
             self.tick_latency.observe_ns(now_ns - price.ts_event_ns)
 
-    def on_beat(self, beat: Beat) -> None:
-        """Take the state of a venue."""
-        self._line(beat.venue).beats(beat, self._monotonic())
-
-    def on_venue(self, venue: str, fields: Mapping[str, str]) -> None:
+    def on_venue(self, venue: str, fields: Mapping[str, str], now_s: float) -> None:
         """Take the counters of a venue."""
-        line = self._line(venue)
-        line.fields, line.absent = fields, not fields
-        if fields:
-            line.seen = True
-            line.frame_rate.sample(self._monotonic(), line.count("frames"))
+        if fields or venue in self._lines:
+            self._line(venue).read(fields, now_s)
+
+    def on_found(self, text: str, hits: Mapping[str, Mapping[str, str]]) -> None:
+        """Take nothing: a table does not search."""
 
     def on_titles(self, found: Mapping[str, Mapping[str, str]]) -> None:
         """Take metadata."""
@@ -207,7 +186,7 @@ class Board:
     def _line(self, venue: str) -> VenueLine:
         line = self._lines.get(venue)
         if line is None:
-            line = self._lines[venue] = VenueLine(venue, self._monotonic())
+            line = self._lines[venue] = VenueLine()
         return line
 
     # -- what is shown ---------------------------------------------------------------------------
@@ -231,8 +210,7 @@ class Board:
         self._shown = self._chosen(count)
         now_s = self._monotonic()
         return [
-            Shown(self.believed(row.price), row.meta, now_s - row.changed_s, row.updates)
-            for row in self._shown
+            Shown(row.price, row.meta, now_s - row.changed_s, row.updates) for row in self._shown
         ]
 
     def _chosen(self, count: int) -> list[Row]:
@@ -251,15 +229,6 @@ class Board:
     def _busiest(self) -> list[Row]:
         return sorted(self.rows.values(), key=lambda row: (-row.activity, row.price.market_id))
 
-    def believed(self, price: MarketPrice) -> MarketPrice:
-        """Return *price* without its quote if the process that it came from has gone."""
-        line = self._line(price.platform)
-        word, _ = line.condition(self._monotonic())
-        is_old = line.beat is not None and price.session < line.beat.session
-        if price.status == "live" and (is_old or word in (GONE, "stopped")):
-            return without_quote(price)
-        return price
-
     def elapsed_s(self) -> float:
         """Return for how long this board has been filled."""
         return self._monotonic() - self.started_s
@@ -267,16 +236,15 @@ class Board:
     @property
     def venues(self) -> dict[str, VenueLine]:
         """The venues that are expected, or were ever heard of in this Redis."""
-        return {
-            venue: line
-            for venue, line in self._lines.items()
-            if line.seen or venue in self._expected
-        }
+        for venue, life in self.lives.items():
+            if was_heard(life):
+                self._line(venue)
+        return self._lines
 
     def conditions(self) -> dict[str, tuple[str, str]]:
         """Return the state of every venue, and the reason."""
         now_s = self._monotonic()
-        return {venue: line.condition(now_s) for venue, line in self.venues.items()}
+        return {venue: condition_of(self.lives.get(venue), now_s) for venue in self.venues}
 
     def missing(self) -> list[str]:
         """Return the markets that were asked for and have no price yet."""

@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,26 @@ from rich.text import Text
 
 from arbees_feed.cli.board import Board
 from arbees_feed.cli.children import Child, child
+from arbees_feed.cli.following import Following
 from arbees_feed.cli.options import ConfigFile, Overrides, pairs, quiet_log, run_until_stopped
 from arbees_feed.cli.output import Lines, put, say
-from arbees_feed.cli.prices import Prices
+from arbees_feed.cli.prices import reader_of
 from arbees_feed.cli.report import progress_line, silent_venues, summary_lines
 from arbees_feed.cli.screen import show
 from arbees_feed.cli.table import note, screen
 from arbees_feed.cli.waiting import stopped_within, until
 from arbees_feed.config import Settings, load_settings
 from arbees_feed.config.environment import without_settings
-from arbees_feed.core.wire import Names
-from arbees_feed.errors import FatalError, RedisUnavailable
-from arbees_feed.transport.redis import open_client
+from arbees_feed.config.forms import RedisUrl
+from arbees_feed.errors import FatalError
 
 SIM_LINES = 7
-IO_TIMEOUT_S = 2.0
 LAST_WORDS_S = 2.0
 SVG_SIZE = (110, 32)
 _BOOKS_OF = "KXNFLGAME,KXNBAGAME,KXNHLGAME,KXGOVCA"
 """Series with full books; of the other markets only the tickers are followed."""
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -144,8 +145,10 @@ class _Watching:
         self._options = options
         self._redis_url = addresses["redis"].strip()
         self._http_url = addresses.get("http", "").strip()
-        self._names = Names(settings.redis.key_prefix)
         self._board = Board(venues=settings.active_venues)
+        redis = settings.redis.model_copy(update={"url": RedisUrl(self._redis_url)})
+        self._reader = reader_of(redis, every=True)
+        self._following = Following(redis, self._reader, self._board)
 
     async def run(self, children: Sequence[Child], stop: asyncio.Event) -> None:
         """Show until *stop* is set or the time is over, then sum up.
@@ -154,23 +157,22 @@ class _Watching:
             FatalError: a venue gave nothing, or a process of ours has ended.
         """
         done = asyncio.Event()
-        opened = open_client(self._redis_url, timeout_s=IO_TIMEOUT_S)
-        async with opened as client, asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             work: list[Coroutine[Any, Any, None]] = [*(running.ended() for running in children)]
-            work += [self._follow(client, stop), self._time(stop, done)]
+            work += [self._following.run(), self._watch_server(), self._time(stop, done)]
             others = [group.create_task(each) for each in work]
             await self._show(done)
             for other in others:
                 other.cancel()
         self._sum_up(stop)
 
-    async def _follow(self, client: Any, stop: asyncio.Event) -> None:
-        try:
-            await Prices(client, self._names, self._board).run()
-        except* RedisUnavailable as lost:
-            # Most likely the feed has ended and took its server along; it knows better why.
-            await stopped_within(stop, LAST_WORDS_S)
-            raise FatalError(f"the embedded server is gone: {lost.exceptions[0]}") from None
+    async def _watch_server(self, *, sleep: Sleep = asyncio.sleep) -> None:
+        while True:
+            await sleep(LAST_WORDS_S)
+            if trouble := self._reader.trouble:
+                # Most likely the feed has ended and took its server along; it knows better why.
+                await sleep(LAST_WORDS_S)
+                raise FatalError(f"the embedded server is gone: {trouble}")
 
     async def _time(self, stop: asyncio.Event, done: asyncio.Event) -> None:
         if self._options.seconds is None:

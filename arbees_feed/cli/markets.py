@@ -1,14 +1,12 @@
 """`arbees-feed markets`: list or search the markets that Redis knows."""
 
-import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import typer
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from arbees_feed.cli.board import Shown
@@ -20,14 +18,26 @@ from arbees_feed.cli.options import (
     settings_from,
 )
 from arbees_feed.cli.output import put, say
-from arbees_feed.cli.prices import AT_ONCE, known_markets, reachable, read_meta
+from arbees_feed.cli.prices import (
+    AT_ONCE,
+    entered,
+    known_markets,
+    reachable,
+    read_meta,
+    reader_of,
+    url_to_read,
+)
 from arbees_feed.cli.table import market_table
-from arbees_feed.cli.text import title_of, without_quote
+from arbees_feed.cli.text import title_of
+from arbees_feed.cli.waiting import until
 from arbees_feed.config import Settings
+from arbees_feed.core.redisaddress import Address
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.wire import MarketPrice, Names
 from arbees_feed.enrich.search import search
 from arbees_feed.errors import RedisUnavailable, SettingsError
+from arbees_feed.reader import PriceReader
+from arbees_feed.reader.source import Source
 from arbees_feed.venues import VENUES
 
 _SEARCHED = ("title", "subtitle", "event_title", "category", "outcome_yes", "outcome_no", "slug")
@@ -71,7 +81,9 @@ def markets(
     quiet_log()
     words = [word.lower() for part in text or () for word in part.split()]
     venues = tuple(VENUES) if venue is None else (venue,)
-    found = run_until_stopped(lambda stop: _find(settings, venues, words, limit, stop))
+    found = run_until_stopped(lambda stop: until(stop, _find(settings, venues, words, limit)))
+    if found is None:
+        return  # stopped
     if json:
         for market in found:
             put(msgspec.json.encode(_fields(market)).decode())
@@ -83,61 +95,52 @@ def markets(
 
 
 async def _find(
-    settings: Settings,
-    venues: Sequence[str],
-    words: Sequence[str],
-    limit: int | None,
-    stop: asyncio.Event,
+    settings: Settings, venues: Sequence[str], words: Sequence[str], limit: int | None
 ) -> list[Found]:
-    names = Names(settings.redis.key_prefix)
+    """Return the markets that have all *words*.
+
+    Raises:
+        RedisUnavailable: Redis has gone meanwhile.
+    """
     found: list[Found] = []
-    async with reachable(settings.redis) as client:
-        try:
-            known, indexed = await _candidates(client, names, venues, words)
-            async for market in _all(client, names, venues, known):
-                if indexed or _matches(market, words):
-                    found.append(market)
-                if stop.is_set() or len(found) == limit:
-                    break
-        except RedisError as exc:
-            raise RedisUnavailable(f"redis: {exc}") from exc
+    names = Names(settings.redis.key_prefix)
+    reader = reader_of(settings.redis, [])
+    async with reachable(settings.redis) as source, entered(reader):
+        known, indexed = await _candidates(settings, source, venues, words)
+        for some in chunks(known, AT_ONCE):
+            metas = await read_meta(source.client, names, some)
+            for price, meta in zip(await _prices(reader, some), metas, strict=True):
+                if price is not None and (indexed or _matches(Found(price, meta), words)):
+                    found.append(Found(price, meta))
+            if limit is not None and len(found) >= limit:
+                break
     if not known:
         say("redis knows no markets: does a feed run, and with the same redis.key_prefix?")
     elif not found:
         say(f"none of {len(known):,} markets matches")
-    return found
+    return found[:limit]
 
 
 async def _candidates(
-    client: Any, names: Names, venues: Sequence[str], words: Sequence[str]
+    settings: Settings, source: Source, venues: Sequence[str], words: Sequence[str]
 ) -> tuple[Sequence[str], bool]:
     """Return what the index of titles finds, best first; without an answer of it, all markets."""
-    if words:
+    names = Names(settings.redis.key_prefix)
+    # A Cluster has no index of titles: the sets to intersect would be on many nodes.
+    if words and Address(url_to_read(settings.redis)).kind != "cluster":
         only = venues[0] if len(venues) == 1 else None
-        hits = await search(client, names, " ".join(words), venue=only, limit=MOST_HITS)
+        hits = await search(source.client, names, " ".join(words), venue=only, limit=MOST_HITS)
         if hits:
             return [hit.market_id for hit in hits], True
-    return await known_markets(client, names, venues), False
+    return await known_markets(source, names, venues), False
 
 
-async def _all(
-    client: Any, names: Names, venues: Sequence[str], known: Sequence[str]
-) -> AsyncIterator[Found]:
-    alive = {venue: await client.exists(names.venue(venue)) for venue in venues}
-    for some in chunks(known, AT_ONCE):
-        prices = await client.mget([names.last(market) for market in some])
-        metas = await read_meta(client, names, some)
-        for data, meta in zip(prices, metas, strict=True):
-            price = _decoded(data)
-            if price is not None:
-                yield Found(price if alive.get(price.platform) else without_quote(price), meta)
-
-
-def _decoded(data: bytes | None) -> MarketPrice | None:
-    try:
-        return None if data is None else MarketPrice.from_msgpack(data)
-    except ValueError:
-        return None
+async def _prices(reader: PriceReader, markets: Sequence[str]) -> list[MarketPrice | None]:
+    """Return the prices as they may be believed now; what was never published has none."""
+    await reader.follow(*markets)
+    if reader.stats.failures:
+        raise RedisUnavailable(f"redis: {reader.trouble or 'the connection was lost'}")
+    return [reader.book.get(market) for market in markets]
 
 
 def _matches(market: Found, words: Sequence[str]) -> bool:

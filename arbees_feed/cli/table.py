@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from arbees_feed.cli.board import GONE, Board, Shown, VenueLine
+from arbees_feed.cli.board import Board, Shown, VenueLine
+from arbees_feed.cli.condition import GONE
 from arbees_feed.cli.latency import LATELY_S, Durations
 from arbees_feed.cli.text import NONE, age, amount, ms, quoted, shortened, title_of
 from arbees_feed.cli.text import dollars as price_text
@@ -71,19 +72,19 @@ def venue_table(board: Board, width: int) -> Table:
     conditions = board.conditions()
     for venue, line in board.venues.items():
         word, reason = conditions[venue]
-        cells = _venue_cells(line, word)
+        cells = _venue_cells(venue, line, word)
         if spare > len("REASON"):
             cells.append(Text(shortened(reason, spare - 1), style="yellow"))
         table.add_row(*cells)
     return table
 
 
-def _venue_cells(line: VenueLine, word: str) -> list[RenderableType]:
+def _venue_cells(venue: str, line: VenueLine, word: str) -> list[RenderableType]:
     lately = line.latency.lately()
     # What a feed that is gone said last is not so any more.
     fields = {} if word == GONE else line.fields
     return [
-        Text(line.venue, style=_VENUE_STYLES.get(line.venue, "")),
+        Text(venue, style=_VENUE_STYLES.get(venue, "")),
         status_text(word),
         fields.get("markets", NONE),
         fields.get("markets_live", NONE),

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from arbees_feed.core.text import clean
 from arbees_feed.core.wire import MarketPrice
 
@@ -123,19 +125,7 @@ def age(seconds: float) -> str:
 
 def without_quote(price: MarketPrice) -> MarketPrice:
     """Return a price that nobody vouches for any more as what it is: stale."""
-    return MarketPrice(
-        market_id=price.market_id,
-        platform=price.platform,
-        yes_bid=0.0,
-        yes_ask=1.0,
-        yes_bid_size=0.0,
-        yes_ask_size=0.0,
-        last_price=price.last_price,
-        status="stale" if price.status == "live" else price.status,
-        source=price.source,
-        session=price.session,
-        seq=price.seq,
-        ts_event_ns=price.ts_event_ns,
-        ts_recv_ns=price.ts_recv_ns,
-        ts_pub_ns=price.ts_pub_ns,
+    status = "stale" if price.status == "live" else price.status
+    return msgspec.structs.replace(
+        price, status=status, yes_bid=0.0, yes_ask=1.0, yes_bid_size=0.0, yes_ask_size=0.0
     )

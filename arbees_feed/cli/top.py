@@ -79,12 +79,12 @@ async def _print(
     settings: Settings, view: View, form: Form, once: bool, stop: asyncio.Event
 ) -> None:
     lines = Lines(stop)
-    async with reachable(settings.redis) as client:
-        session = Session(settings, client, view)
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(session.follow())
-            await _tell(session, form, lines, once, stop)
-            following.cancel()
+    async with reachable(settings.redis):
+        session = Session(settings, view)
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(session.follow())
+        await _tell(session, form, lines, once, stop)
+        following.cancel()
     lines.finish()
 
 
@@ -133,16 +133,16 @@ def _json_lines(rows: int) -> Form:
 
 
 async def _show(settings: Settings, view: View, console: Console, stop: asyncio.Event) -> None:
-    async with reachable(settings.redis) as client:
-        session = Session(settings, client, view)
-        wake = asyncio.Event()
-        keyboard = Keyboard(view, wake)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(session.follow()), group.create_task(_wake(stop, wake))]
-            with Terminal(console, keyboard.typed, wake.set) as terminal:
-                await session.show(terminal, keyboard, wake, stop)
-            for task in tasks:
-                task.cancel()
+    async with reachable(settings.redis):
+        session = Session(settings, view)
+    wake = asyncio.Event()
+    keyboard = Keyboard(view, wake)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(session.follow()), group.create_task(_wake(stop, wake))]
+        with Terminal(console, keyboard.typed, wake.set) as terminal:
+            await session.show(terminal, keyboard, wake, stop)
+        for task in tasks:
+            task.cancel()
 
 
 async def _wake(stop: asyncio.Event, wake: asyncio.Event) -> None:

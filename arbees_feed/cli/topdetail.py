@@ -1,6 +1,7 @@
 """One market in depth: its quote, a ladder of the book, and where its price has been. No I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from arbees_feed.cli.text import NONE, age, amount, dollars, quoted, shortened, title_of
@@ -37,17 +38,16 @@ _LEAST_RANGE: Final = 0.0002
 Level = tuple[float, float]
 
 
-def detail_lines(
-    state: TopState, market: Market, size: tuple[int, int], now_s: float, now_ns: int
-) -> list[Line]:
+def detail_lines(state: TopState, market: Market, size: tuple[int, int], now_ns: int) -> list[Line]:
     """Return a pane of exactly *size* (columns, lines)."""
     width, height = size
-    price = state.believed(market, now_s)
+    price = state.believed(market)
     lines = [_title(market, width), _state_line(market, price, width, now_ns)]
     rows = height - len(lines)
     ladder = _ladder(state, price, rows)
     chart_width = width - LADDER_WIDTH - 2
-    chart = _chart(market.trail or (), chart_width, rows) if chart_width > _LABEL + 8 else []
+    trail = tuple(market.trail or ())[-chart_width:]
+    chart = _chart(trail, chart_width, rows) if chart_width > _LABEL + 8 else ()
     for number in range(rows):
         line = cut(ladder[number] if number < len(ladder) else [], min(width, LADDER_WIDTH))
         if chart:
@@ -146,9 +146,10 @@ _HEADER: Final[Line] = [
 # -- where the price has been ----------------------------------------------------------------------
 
 
-def _chart(trail: Iterable[float | None], width: int, rows: int) -> list[Line]:
+@lru_cache(maxsize=1)  # drawn several times a second, and changes once
+def _chart(trail: tuple[float | None, ...], width: int, rows: int) -> Sequence[Line]:
     """Draw the middle of the last seconds, a column each; there may have been none."""
-    samples = list(trail)[-(width - _LABEL) :]
+    samples = list(trail[-(width - _LABEL) :])
     known = [sample for sample in samples if sample is not None]
     if not known or rows < 2:  # noqa: PLR2004
         return [[("", PLAIN)] for _ in range(rows)]

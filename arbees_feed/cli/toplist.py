@@ -35,8 +35,9 @@ def _ranked(state: TopState, sort: Sort, now_s: float) -> list[Market]:
     every = state.markets.values()
     match sort:
         case Sort.WIDEST:
-            live = [market for market in every if market.spread >= 0]
-            return heapq.nlargest(LISTED, live, key=lambda m: (m.spread, m.id))
+            spreads = ((market.spread, market.id, market) for market in every)
+            widest = heapq.nlargest(LISTED, (found for found in spreads if found[0] >= 0))
+            return [market for *_, market in widest]
         case Sort.STALE:
             return heapq.nlargest(LISTED, every, key=_doubt)
         case Sort.BUSIEST:

@@ -18,12 +18,11 @@ def json_line(state: TopState, view: View, now_s: float, now_ns: int, rows: int)
         "ts_ns": now_ns,
         "connected": state.trouble is None,
         "reason": state.trouble or "",
-        "markets": len(state.markets),
-        "messages": state.messages,
+        "markets": len(state.book),
+        "messages": state.stats.received,
         "messages_per_s": round(state.message_rate.per_s(), 1),
-        "bytes": state.bytes,
         "malformed": state.malformed,
-        "lost": sum(venue.lost for venue in state.venues.values()),
+        "lost": state.stats.missed,
         "venues": [_venue(state, name, now_s) for name in sorted(state.venues)],
         "sort": view.sort.value,
         "search": view.text,
@@ -33,7 +32,7 @@ def json_line(state: TopState, view: View, now_s: float, now_ns: int, rows: int)
 
 
 def _venue(state: TopState, name: str, now_s: float) -> dict[str, Any]:
-    venue = state.venues[name]
+    venue, life = state.venues[name], state.lives.get(name)
     line = venue.line
     word, reason = state.condition(name, now_s)
     half, most = venue.lag_ms
@@ -41,7 +40,7 @@ def _venue(state: TopState, name: str, now_s: float) -> dict[str, Any]:
         "venue": name,
         "state": word,
         "reason": reason,
-        "heartbeat_age_s": None if venue.beat_s is None else round(now_s - venue.beat_s, 3),
+        "heartbeat_age_s": round(now_s - life.heard_s, 3) if life and life.state else None,
         "markets": line.count("markets"),
         "markets_live": line.count("markets_live"),
         "frames_per_s": round(line.frame_rate.per_s(), 1),
@@ -61,7 +60,7 @@ def _markets(
 
 
 def _market(state: TopState, market: Market, now_s: float, now_ns: int) -> dict[str, Any]:
-    price = state.believed(market, now_s)
+    price = state.believed(market)
     told: dict[str, Any] = {
         "market_id": market.id,
         "title": title_of(market.id, market.meta, _TITLE_WIDTH),

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from arbees_feed.cli.board import GONE
+from arbees_feed.cli.condition import GONE, NOT_THERE
 from arbees_feed.cli.text import NONE, age, amount, dollars, ms, quoted, shortened, title_of
 from arbees_feed.cli.topdetail import detail_lines
 from arbees_feed.cli.toplines import (
@@ -29,7 +29,7 @@ from arbees_feed.cli.toplines import (
     state_span,
 )
 from arbees_feed.cli.toplist import Sort
-from arbees_feed.cli.topstate import Market, TopState, Venue
+from arbees_feed.cli.topstate import NO_REDIS, Market, TopState, Venue
 from arbees_feed.cli.topview import View
 from arbees_feed.core.text import clean
 from arbees_feed.core.wire import MarketPrice
@@ -79,7 +79,7 @@ def screen_lines(state: TopState, view: View, moment: Moment) -> list[Line]:
     selected = view.selected()
     market = None if selected is None else state.market(selected)
     if detail_height and market is not None:
-        lines += detail_lines(state, market, (width, detail_height), moment.now_s, moment.now_ns)
+        lines += detail_lines(state, market, (width, detail_height), moment.now_ns)
     return _filled([*lines[: max(0, height - len(foot))], *foot], width, height)
 
 
@@ -125,18 +125,18 @@ def _venue_lines(state: TopState, moment: Moment) -> list[Line]:
     lines = [_header(_VENUE_COLUMNS)]
     for name in sorted(state.venues)[:MOST_VENUES]:
         venue = state.venues[name]
-        word = clean(state.condition(name, moment.now_s)[0], 10)
-        lines.append(_cells(_VENUE_COLUMNS, _venue_cells(name, venue, word, moment)))
+        lines.append(_cells(_VENUE_COLUMNS, _venue_cells(name, venue, state, moment)))
     if not state.venues:
         lines.append([("no feed writes to this Redis: start one with `arbees-feed run`", WARNING)])
     return lines
 
 
-def _venue_cells(name: str, venue: Venue, word: str, moment: Moment) -> list[Span]:
-    line = venue.line
+def _venue_cells(name: str, venue: Venue, state: TopState, moment: Moment) -> list[Span]:
+    line, life = venue.line, state.lives.get(name)
+    word = clean(state.condition(name, moment.now_s)[0], 10)
     # What a feed that is gone said last is not so any more.
-    fields = {} if word == GONE else line.fields
-    beat = NONE if venue.beat_s is None else _seconds(moment.now_s - venue.beat_s)
+    fields = {} if word in (GONE, NO_REDIS) else line.fields
+    beat = _seconds(moment.now_s - life.heard_s) if life and life.state else NONE
     live = f"{_count(fields.get('markets_live'))}/{_count(fields.get('markets'))}"
     half, most = venue.lag_ms
     lag = NONE if half is None else f"{ms(half)}/{ms(most)}"
@@ -166,19 +166,23 @@ def _seconds(seconds: float) -> str:
 def _alarms(state: TopState, moment: Moment) -> list[Line]:
     """Say what is wrong, in words and across the screen."""
     if state.trouble is not None:
-        text = f" ! REDIS: {clean(state.trouble, 200)}; nothing below is to be believed"
+        alive = any(life.alive for life in state.lives.values())
+        means = "trying again" if alive else "nothing below is to be believed"
+        text = f" ! REDIS: {clean(state.trouble, 200)}; {means}"
         return [[(fit(text, moment.width), ALARM)]]
     lines: list[Line] = []
     for name in sorted(state.venues)[:MOST_VENUES]:
         word, reason = state.condition(name, moment.now_s)
         told = shortened(name, 12)
         if word not in ("live", "connecting", "waiting"):
-            gone = "; its prices are stale" if word in (GONE, "stopped") else ""
+            gone = "; its prices are stale" if word in NOT_THERE else ""
             told = f"{told} is {clean(word, 10).upper()}{': ' if reason else ''}"
             text = f" ! {told}{clean(reason, 300)}{gone}"
             lines.append([(fit(text, moment.width), ALARM)])
         elif reason:
             lines.append([(f" ! {told}: {clean(reason, 300)}", WARNING)])
+    if state.no_facts:
+        lines.append([(f" ! no titles and counters: {clean(state.no_facts, 300)}", WARNING)])
     return lines
 
 
@@ -207,7 +211,7 @@ def _list_title(state: TopState, view: View, width: int) -> Line:
         title.append((f"  {len(view.listed):,} found", DIM))
     else:
         title = [(_SORT_TITLES[view.sort], BOLD)]
-        title.append((f"  {len(state.markets):,} markets", DIM))
+        title.append((f"  {len(state.book):,} markets", DIM))
     if view.held:
         title.append(("  order held", WARNING))
     return rule(title, width)
@@ -248,7 +252,7 @@ def _why_empty(state: TopState, view: View) -> str:
 def _market_cells(
     state: TopState, market: Market, columns: Sequence[Column], moment: Moment
 ) -> list[Span]:
-    price = state.believed(market, moment.now_s)
+    price = state.believed(market)
     status = "none" if price is None else clean(price.status, 6)
     dim = PLAIN if status == "live" else DIM
     mark = ("! ", ALARM) if status not in ("live", "closed", "none") else ("  ", PLAIN)

@@ -1,15 +1,17 @@
 """One run of `top`: what is read, what was chosen, and the lines that come of both."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
-from arbees_feed.cli.prices import redis_url
+from arbees_feed.cli.facts import POLICY, Facts
+from arbees_feed.cli.prices import AT_ONCE, Intake, entered, reader_of, url_to_read
+from arbees_feed.cli.topdepth import Depth
 from arbees_feed.cli.topkeys import Keys
 from arbees_feed.cli.toplines import Line
 from arbees_feed.cli.toplist import RERANK_S, listed
-from arbees_feed.cli.topreader import TopReader
 from arbees_feed.cli.topreport import json_line
 from arbees_feed.cli.topscreen import Moment, screen_lines
 from arbees_feed.cli.topstate import TopState
@@ -17,9 +19,8 @@ from arbees_feed.cli.topterminal import Terminal
 from arbees_feed.cli.topview import View
 from arbees_feed.cli.waiting import stopped_within
 from arbees_feed.config import Settings, redact_url
-from arbees_feed.core.backoff import Backoff
-from arbees_feed.core.wire import Names
-from arbees_feed.supervisor import Policy, keep_running
+from arbees_feed.core.wire import MarketPrice
+from arbees_feed.supervisor import keep_running
 
 REDRAW_S: Final = 0.25
 BURST_S: Final = 0.03
@@ -30,9 +31,12 @@ AHEAD: Final = 100
 """So many markets of the list are prepared for the screen: titles, and where prices have been."""
 WARM_S: Final = 2
 """So many seconds of listening it takes to tell rates."""
-_POLICY: Final = Policy(
-    backoff=Backoff(first_s=0.2, cap_s=2.0), healthy_after_s=5.0, fatal_retry_s=2.0
-)
+PAUSE_S: Final = 0.7
+"""For so long the reader conflates; then all that has changed is taken at once."""
+FIRST_S: Final = 0.3
+"""Then each price is looked at as it comes, for its age: the first within this time …"""
+MORE_S: Final = 0.03
+"""… and those of so long after it."""
 
 
 class Session:
@@ -41,45 +45,93 @@ class Session:
     def __init__(
         self,
         settings: Settings,
-        client: Any,
         view: View,
         *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        url, names = redis_url(settings.redis), Names(settings.redis.key_prefix)
+        reader = self.reader = reader_of(settings.redis)
         self.view = view
-        self.state = TopState(names.prefix, monotonic())
-        self._source = redact_url(url)
-        self._reader = TopReader(
-            url, client, names, self.state, timeout_s=settings.redis.io_timeout_s
+        self.state = TopState(reader.book, reader.venues, reader.stats, monotonic())
+        self._source = redact_url(url_to_read(settings.redis))
+        self._facts = Facts(
+            settings.redis, self.state, venues=reader.venues, untitled=self._take_untitled
         )
+        self._depth = Depth(settings.redis, self.state.on_book)
+        self._sleep = sleep
         self._monotonic = monotonic
         self._time_ns = time_ns
         self._listed_s = float("-inf")
         self._listed_for: object = None
         self._shown: Sequence[str] = ()
+        self._untitled: list[str] = []
+
+    # -- reading -----------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Read until cancelled, over as many connections as it takes."""
+        """Read until cancelled, over as many connections as it takes.
 
-        def on_failure(_service: str, error: Exception, _delay_s: float) -> None:
-            self.state.on_trouble(str(error))
+        Raises:
+            AuthenticationRejected: Redis does not let us read prices.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read())
+            for service in (self._facts, self._depth):
+                group.create_task(
+                    keep_running(service, policy=POLICY, on_failure=self._note_failure)
+                )
 
-        await keep_running(self._reader, policy=_POLICY, on_failure=on_failure)
+    def _note_failure(self, service: str, error: Exception, _delay_s: float) -> None:
+        if service == self._facts.name:
+            self.state.no_facts = str(error)
+
+    async def _read(self) -> None:
+        async with entered(self.reader):
+            intake = Intake(self.reader)
+            while True:
+                while self.reader.waiting:
+                    self._take((await intake.next())[0])
+                    await asyncio.sleep(0)  # what has come meanwhile has waited for us
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FIRST_S) as end:
+                        await self._listen(intake, end)
+                await self._sleep(PAUSE_S)
+
+    async def _listen(self, intake: Intake, end: asyncio.Timeout) -> None:
+        """Take prices as they come, and how old they are."""
+        loop, first = asyncio.get_running_loop(), True
+        while True:
+            prices, may_be_old = await intake.next()
+            if first:
+                end.reschedule(loop.time() + MORE_S)
+                first = False
+            if not may_be_old:
+                # The first has waited longest.
+                self.state.arrived(prices[0], self._time_ns())
+            self._take(prices)
+
+    def _take(self, prices: Iterable[MarketPrice]) -> None:
+        self.state.take(prices, self.reader.take_losses(), self._monotonic())
+
+    def _take_untitled(self) -> Sequence[str]:
+        wanted, self._untitled = self._untitled, []
+        return wanted
 
     def tick(self) -> None:
         """Keep averages and the list; call several times a second."""
         now_s = self._monotonic()
-        self.state.tick(now_s)
+        self.state.tick(now_s, self.reader.trouble.removeprefix("redis: "))
         self._list(now_s)
+
+    # -- showing -----------------------------------------------------------------------------------
 
     def _list(self, now_s: float) -> None:
         view, state = self.view, self.state
         if view.stirred:
-            self._reader.seek(view.text)
+            self._facts.seek(view.text)
         # What was joined or found since the last list is in none yet.
-        of = (state.joins, state.found, state.messages if not view.listed else 0)
+        of = (state.stats.joins, state.found, len(state.markets) if not view.listed else 0)
         settling = state.warm_s < _SETTLING_S
         # What a search has found does not depend on the time.
         due = now_s - self._listed_s >= (1.0 if settling else RERANK_S)
@@ -107,7 +159,7 @@ class Session:
         self._look(self.view.window(self.view.rows), now_s)
         if selected is not None:
             self.state.follow([selected])
-        self._reader.look_at(selected if self.view.shows_detail else None)
+        self._depth.look_at(selected if self.view.shows_detail else None)
         return lines
 
     def report(self, rows: int) -> str:
@@ -122,7 +174,9 @@ class Session:
         first = self.view.first
         near = [*self.view.listed[first : first + AHEAD], *shown]
         self.state.follow(near)
-        self._reader.want_titles(self.state.untitled(near, now_s))
+        if wanted := self.state.untitled(near, now_s):
+            self._untitled = [*self._untitled, *wanted][-AT_ONCE:]
+            self._facts.ask()
 
     def is_warm(self) -> bool:
         """Whether enough was heard to tell rates from."""

@@ -1,39 +1,38 @@
 """What `top` knows: markets, venues, rates, lag and losses. No I/O; time is an argument.
 
-A message costs two look-ups: its bytes replace those before, and are decoded when the market is
-drawn, or once a second. What was lost is told by then from `seq` and from how many came.
+Prices, and whether they are to be believed, are the reader's; here is what a person wants to know
+beside them. The reader conflates: what came of a market meanwhile is told by `seq`.
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from arbees_feed.cli.board import GONE, Rate, VenueLine
-from arbees_feed.cli.prices import Beat
+from arbees_feed.cli.board import Rate, VenueLine
+from arbees_feed.cli.condition import condition_of, was_heard
 from arbees_feed.cli.text import without_quote
 from arbees_feed.core.wire import MarketPrice
+from arbees_feed.reader import ReaderStats, VenueLife
 
 TRAIL_S: Final = 240
 """For so long the middle of a market that was on the screen is kept, a sample a second."""
 TRAILS: Final = 300
 NO_REDIS: Final = "NO REDIS"
+CONNECTING: Final = "connecting to redis"
 
 _CALMING: Final = 0.9
 """What is left of a market's activity after a second."""
 _TITLE_RETRY_S: Final = 5.0
-_PREFIX: Final = len("market:")
-_SUFFIX: Final = len(":price")
-
-Message = tuple[bytes, bytes]
-"""(channel, payload)"""
+_TIDY_S: Final = 60
 
 
 class Book(msgspec.Struct, frozen=True):
     """A message of `market:<id>:book`: `[price, size]` on each side, best first."""
 
+    market_id: str
     bids: Sequence[tuple[float, float]]
     asks: Sequence[tuple[float, float]]
     session: int
@@ -44,24 +43,17 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class Market:
-    """One market: the newest bytes of it, and what was made of those before."""
+    """One market: the price that was looked at last, and what happened to it of late."""
 
-    __slots__ = (
-        *("activity", "counted_s", "heard", "id", "lost", "meta", "price", "raw"),
-        *("spread", "trail"),
-    )
+    __slots__ = ("activity", "counted_s", "id", "lost", "meta", "price", "trail")
 
     def __init__(self, market_id: str) -> None:
         self.id = market_id
-        self.raw = b""
-        self.heard = 0
-        """Messages that came since the newest was decoded."""
         self.price: MarketPrice | None = None
         self.meta: Mapping[str, str] = {}
         self.activity = 0.0
         """Messages, the older the less, at the time *counted_s*."""
         self.counted_s = 0.0
-        self.spread = -1.0
         self.lost = 0
         self.trail: deque[float | None] | None = None
 
@@ -74,6 +66,12 @@ class Market:
         return self.activity_at(now_s) * (1 - _CALMING)
 
     @property
+    def spread(self) -> float:
+        """Ask less bid; below 0: there is none."""
+        spread = self.price.spread if self.price else None
+        return -1.0 if spread is None else spread
+
+    @property
     def platform(self) -> str:
         """The venue, or nothing when there is no price yet."""
         return self.price.platform if self.price else self.meta.get("platform", "")
@@ -82,75 +80,89 @@ class Market:
 class Venue:
     """One venue: what it says of itself, and what came from it."""
 
-    def __init__(self, name: str, now_s: float) -> None:
-        self.line = VenueLine(name, now_s)
-        self.beat_s: float | None = None
-        self.session = 0
-        """Which run of the feed lives; what an earlier one left is to be believed no more."""
+    def __init__(self) -> None:
+        self.line = VenueLine()
         self.lost = 0
         self.lag_ms: tuple[float | None, float | None] = (None, None)
-        """Half and 99 % of the messages of the last ten seconds were no older than so much."""
+        """Half and 99 % of the messages that were looked at in the last ten seconds were no older
+        than so much."""
 
 
 class TopState:
-    """Takes what the reader reads, and answers what is to be shown."""
+    """Takes what was read, and answers what is to be shown.
 
-    def __init__(self, prefix: str, now_s: float) -> None:
+    *book*, *lives* and *stats* are the reader's own views, which change by themselves.
+    """
+
+    def __init__(
+        self,
+        book: Mapping[str, MarketPrice],
+        lives: Mapping[str, VenueLife],
+        stats: ReaderStats,
+        now_s: float,
+    ) -> None:
+        self.book = book
+        self.lives = lives
+        self.stats = stats
         self.markets: dict[str, Market] = {}
         self.unpriced: dict[str, Market] = {}
         """Markets that a search has found and that were never published."""
         self.venues: dict[str, Venue] = {}
-        self.messages = 0
-        self.bytes = 0
-        self.malformed = 0
-        self.trouble: str | None = "connecting to redis"
+        self.trouble: str | None = CONNECTING
         """Why nothing can be heard at present."""
-        self.known = False
-        """Whether a first attempt to join has succeeded or failed."""
-        self.joins = 0
+        self.no_facts = ""
+        """Why counters and titles can't be read at present."""
         self.warm_s = 0
         """For how many seconds it has been known whether Redis can be heard."""
         self.books = 0
         """Messages with the depth of a market: none means that the feed does not send any."""
-        self._book: tuple[str, Book] | None = None
         self.found: tuple[str, Sequence[str]] = ("", ())
         """(the text that was looked for, ids of markets, best first)"""
         self.message_rate = Rate()
-        self._skip = len(prefix.encode()) + _PREFIX
-        self._by_channel: dict[bytes, Market] = {}
-        self._touched: list[Market] = []
         self.stirred: dict[str, Market] = {}
         """Markets that may be among the busiest: those that were, and all that moved since."""
+        self._unreadable = 0
+        self._depth: Book | None = None
         self._second_s = now_s
         self._asked_s: dict[str, float] = {}
         self._trailed: dict[str, Market] = {}
 
     # -- what is read ----------------------------------------------------------------------------
 
-    def on_messages(self, messages: Sequence[Message], now_s: float, now_ns: int) -> None:
-        """Take the price messages that came in one piece."""
-        by_channel, touched = self._by_channel, self._touched
-        size = 0
-        for channel, data in messages:
-            market = by_channel.get(channel)
-            if market is None:
-                market = self._new_market(channel)
-            market.raw = data
-            if not market.heard:
-                touched.append(market)
-            market.heard += 1
-            size += len(data)
-        self.messages += len(messages)
-        self.bytes += size
-        # The first has waited longest. One of each piece is enough to know the lag.
-        price = self._decoded(messages[0][1])
-        if price is not None:
-            self.venue(price.platform, now_s).line.latency.observe_ns(now_ns - price.ts_pub_ns)
+    def take(self, prices: Iterable[MarketPrice], losses: Mapping[str, int], now_s: float) -> None:
+        """Take what the reader has handed over, and what it has missed by market."""
+        for market_id, lost in losses.items():
+            market = self._market(market_id)
+            market.lost += lost
+            self.venue(market.platform or self._platform(market_id)).lost += lost
+        for price in prices:
+            self._settle(price, losses, now_s)
 
-    def _new_market(self, channel: bytes) -> Market:
-        market_id = channel[self._skip : -_SUFFIX].decode(errors="replace")
-        market = self._by_channel[channel] = self._market(market_id)
-        return market
+    def _platform(self, market_id: str) -> str:
+        price = self.book.get(market_id)
+        return price.platform if price is not None else ""
+
+    def _settle(self, price: MarketPrice, losses: Mapping[str, int], now_s: float) -> None:
+        market = self._market(price.market_id)
+        before, market.price = market.price, price
+        if before is None:
+            self.venue(price.platform)
+            return  # nobody knows how many came before it
+        came = price.seq - before.seq if before.session == price.session else 1
+        if losses:
+            came -= losses.get(market.id, 0)
+        if came > 0:
+            self.venue(price.platform).line.prices += came
+            market.activity = market.activity_at(now_s) + came
+            market.counted_s = now_s
+            self.stirred[market.id] = market
+
+    def arrived(self, price: MarketPrice, now_ns: int) -> None:
+        """Note how old a price was that has come just now; call it before `take`."""
+        known = self.markets.get(price.market_id)
+        before = None if known is None else known.price
+        if before is None or (before.session, before.seq) < (price.session, price.seq):
+            self.venue(price.platform).line.latency.observe_ns(now_ns - price.ts_pub_ns)
 
     def _market(self, market_id: str) -> Market:
         market = self.markets.get(market_id)
@@ -159,45 +171,23 @@ class TopState:
             self.markets[market_id] = market
         return market
 
-    def on_last(self, market_id: str, data: bytes, now_s: float) -> None:
-        """Take what `:last` says."""
-        market = self._market(market_id)
-        if not market.heard:
-            market.raw = data
-            self._settle(market, now_s)
-
-    def on_beat(self, data: bytes, now_s: float) -> None:
-        """Take a message of `feed:status`."""
-        try:
-            beat = _beats.decode(data)
-        except (msgspec.MsgspecError, RecursionError):
-            self.malformed += 1
-            return
-        venue = self.venue(beat.venue, now_s)
-        venue.beat_s = now_s
-        venue.session = beat.session
-        venue.line.beats(beat, now_s)
-
-    def on_venue(self, name: str, fields: Mapping[str, str], now_s: float) -> None:
+    def on_venue(self, venue: str, fields: Mapping[str, str], now_s: float) -> None:
         """Take a venue's hash; an empty one says that no feed keeps it."""
-        if not fields and name not in self.venues:
-            return
-        line = self.venue(name, now_s).line
-        line.fields, line.absent = fields, not fields
-        if fields:
-            line.frame_rate.sample(now_s, line.count("frames"))
+        self.no_facts = ""
+        if fields or venue in self.venues:
+            self.venue(venue).line.read(fields, now_s)
 
-    def on_book(self, market_id: str, data: bytes) -> None:
+    def on_book(self, data: bytes) -> None:
         """Take the depth of a market."""
         try:
             book = _books.decode(data)
         except (msgspec.MsgspecError, RecursionError):
             book = None
         if book is None or not book.is_sane():
-            self.malformed += 1
+            self._unreadable += 1
             return
         self.books += 1
-        self._book = (market_id, book)
+        self._depth = book
 
     def on_titles(self, found: Mapping[str, Mapping[str, str]]) -> None:
         """Take metadata."""
@@ -216,113 +206,80 @@ class TopState:
                 market = self.unpriced[market_id] = Market(market_id)
             market.meta = market.meta or meta
 
-    def on_join(self, now_s: float) -> None:
-        """Subscribed, and everything that was there has been read."""
-        self.known, self.trouble = True, None
-        self.joins += 1
-        for venue in self.venues.values():
-            if venue.line.beat is not None and venue.line.fields:
-                # While nothing could be heard, nobody was silent.
-                venue.line.beats(venue.line.beat, now_s)
-
-    def on_trouble(self, reason: str) -> None:
-        """Nothing is heard any more."""
-        self.known, self.trouble = True, reason
-        self._book = None
-
-    def venue(self, name: str, now_s: float) -> Venue:
+    def venue(self, name: str) -> Venue:
         """Return a venue; a new one if it was never heard of."""
         venue = self.venues.get(name)
         if venue is None:
-            venue = self.venues[name] = Venue(name, now_s)
+            venue = self.venues[name] = Venue()
         return venue
 
     # -- what is made of it ------------------------------------------------------------------------
 
-    def tick(self, now_s: float) -> None:
-        """Keep rates and averages; call several times a second."""
+    def tick(self, now_s: float, trouble: str) -> None:
+        """Keep rates and averages; call several times a second.
+
+        *trouble* says why Redis can't be heard; empty: it can, or nobody knows yet.
+        """
+        is_joined = self.stats.joins > 0
+        self.trouble = trouble or (None if is_joined else CONNECTING)
+        for name, life in self.lives.items():
+            if was_heard(life):
+                self.venue(name)
         if now_s - self._second_s < 1.0:
             return
         self._second_s = now_s
-        self.warm_s += self.known
-        touched, self._touched = self._touched, []
-        for market in touched:
-            self._settle(market, now_s)
-        self.message_rate.sample(now_s, self.messages)
+        self.warm_s += is_joined or bool(trouble)
+        self.message_rate.sample(now_s, self.stats.received)
         for venue in self.venues.values():
-            line = venue.line
-            line.price_rate.sample(now_s, line.prices)
-            line.latency.next_second()
-            lately = line.latency.lately()
-            venue.lag_ms = (lately.percentile_ms(50), lately.percentile_ms(99))
+            _end_second(venue, now_s)
         for market in self._trailed.values():
-            price = self.believed(market, now_s)
+            price = self.believed(market)
             assert market.trail is not None  # noqa: S101 - that is why it is among them
             market.trail.append(None if price is None else price.mid)
+        if self.warm_s % _TIDY_S == 0:
+            self._tidy()
 
-    def _settle(self, market: Market, now_s: float) -> None:
-        """Decode the newest bytes, and count what came and what did not."""
-        heard, market.heard = market.heard, 0
-        price = self._decoded(market.raw)
-        if price is None:
-            return
-        venue = self.venue(price.platform, now_s)
-        before = market.price
-        if heard:
-            venue.line.prices += heard
-            market.activity = market.activity_at(now_s) + heard
-            market.counted_s = now_s
-            self.stirred[market.id] = market
-        if before is not None and before.session == price.session:
-            lost = max(0, price.seq - before.seq - heard)
-            market.lost += lost
-            venue.lost += lost
-        if before is None or (price.session, price.seq) >= (before.session, before.seq):
-            market.price = price
-            spread = price.spread
-            market.spread = -1.0 if spread is None else spread
-
-    def _decoded(self, data: bytes) -> MarketPrice | None:
-        try:
-            price = MarketPrice.from_msgpack(data)
-        except ValueError:
-            price = None
-        if price is None or not _is_sane(price):
-            self.malformed += 1
-            return None
-        return price
+    def _tidy(self) -> None:
+        """Forget what the reader has forgotten: markets that closed long ago."""
+        for market_id in [market_id for market_id in self.markets if market_id not in self.book]:
+            del self.markets[market_id]
+            self.stirred.pop(market_id, None)
+            self._trailed.pop(market_id, None)
+            self._asked_s.pop(market_id, None)
 
     # -- what is shown -----------------------------------------------------------------------------
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were no prices, heartbeats or books."""
+        return self.stats.malformed + self._unreadable
 
     def market(self, market_id: str) -> Market | None:
         """Return a market that has a price, or that a search has found."""
         return self.markets.get(market_id) or self.unpriced.get(market_id)
 
-    def believed(self, market: Market, now_s: float) -> MarketPrice | None:
+    def believed(self, market: Market) -> MarketPrice | None:
         """Return the price as it may be believed now; None: there is none yet."""
-        if market.heard:
-            self._settle(market, now_s)
-        price = market.price
+        price = self.book.get(market.id)
         if price is None:
             return None
-        if price.status != "live":
-            return without_quote(price)
-        word, _ = self.condition(price.platform, now_s)
-        left = price.session < self.venue(price.platform, now_s).session
-        return without_quote(price) if left or word in (GONE, NO_REDIS, "stopped") else price
+        if not _can_be_drawn(price):
+            return without_quote(msgspec.structs.replace(price, last_price=None))
+        return price if price.status == "live" else without_quote(price)
 
     def condition(self, name: str, now_s: float) -> tuple[str, str]:
         """Return a venue's state in one word, and the reason."""
-        if self.trouble is not None:
+        life = self.lives.get(name)
+        if self.trouble is not None and (life is None or not life.alive):
             return NO_REDIS, self.trouble
-        return self.venue(name, now_s).line.condition(now_s)
+        return condition_of(life, now_s)
 
     def depth(self, price: MarketPrice) -> Book | None:
         """Return the book that stands behind a price, if it was heard of."""
-        if self._book is None or self._book[0] != price.market_id or price.status != "live":
+        book = self._depth
+        if book is None or book.market_id != price.market_id or price.status != "live":
             return None
-        book = self._book[1]
-        return book if book.session == price.session else None
+        return book if book.session == price.session and self.trouble is None else None
 
     def untitled(self, market_ids: Sequence[str], now_s: float) -> list[str]:
         """Return whose metadata is not known yet and was not asked for just now."""
@@ -353,12 +310,23 @@ class TopState:
             oldest.trail = None
 
 
-def _is_sane(price: MarketPrice) -> bool:
-    """Whether it can be drawn: anybody may publish, and no number is one, too."""
-    sizes = price.yes_bid_size, price.yes_ask_size
-    prices = price.yes_bid, price.yes_ask, price.last_price or 0.0
-    return all(0 <= p <= 1 for p in prices) and all(0 <= size < math.inf for size in sizes)
+def _end_second(venue: Venue, now_s: float) -> None:
+    line = venue.line
+    line.price_rate.sample(now_s, line.prices)
+    line.latency.next_second()
+    lately = line.latency.lately()
+    venue.lag_ms = (lately.percentile_ms(50), lately.percentile_ms(99))
 
 
-_beats = msgspec.msgpack.Decoder(Beat)
+def _can_be_drawn(price: MarketPrice) -> bool:
+    """Whether all are numbers on which a ladder can stand: anybody may publish."""
+    return (
+        0 <= price.yes_bid <= 1
+        and 0 <= price.yes_ask <= 1
+        and 0 <= (price.last_price or 0.0) <= 1
+        and 0 <= price.yes_bid_size < math.inf
+        and 0 <= price.yes_ask_size < math.inf
+    )
+
+
 _books = msgspec.msgpack.Decoder(Book)

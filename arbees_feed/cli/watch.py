@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import msgspec
 import typer
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from arbees_feed.cli.board import GONE, Board
+from arbees_feed.cli.board import Board
+from arbees_feed.cli.following import Following
 from arbees_feed.cli.options import (
     ConfigFile,
     Overrides,
@@ -18,21 +20,19 @@ from arbees_feed.cli.options import (
     run_until_stopped,
     settings_from,
 )
-from arbees_feed.cli.output import Lines, say
-from arbees_feed.cli.prices import Beat, Prices, reachable
+from arbees_feed.cli.output import say
+from arbees_feed.cli.prices import Intake, entered, reachable, reader_of
 from arbees_feed.cli.screen import show
 from arbees_feed.cli.table import note, screen
 from arbees_feed.cli.text import amount, dollars, quoted, shortened
-from arbees_feed.cli.waiting import stopped_within
+from arbees_feed.cli.waiting import until
+from arbees_feed.cli.watchnews import News
+from arbees_feed.cli.watchoutput import Output
 from arbees_feed.config import Settings
-from arbees_feed.core.backoff import Backoff
-from arbees_feed.core.wire import MarketPrice, Names
-from arbees_feed.supervisor import Policy, keep_running
+from arbees_feed.core.wire import MarketPrice
+from arbees_feed.reader import PriceReader
 
-_POLICY = Policy(backoff=Backoff(first_s=0.2, cap_s=2.0), healthy_after_s=5.0, fatal_retry_s=2.0)
 _ID_WIDTH = 40
-_LOOK_S = 0.5
-_NOT_THERE = (GONE, "stopped")
 
 Form = Callable[[MarketPrice], str]
 
@@ -55,7 +55,7 @@ def watch(
 
     The table has the busiest markets, or those named.
     A price whose feed is gone is shown as stale, without a quote; in lines it comes once more, so.
-    What is said of feeds and of Redis goes to stderr.
+    What is said of feeds, of Redis and of prices that were missed goes to stderr.
 
     \b
     Examples:
@@ -67,97 +67,49 @@ def watch(
     settings = settings_from(config, override, venue_needed=False)
     quiet_log()
     markets = tuple(dict.fromkeys(ids or ()))
-    if json or plain or count is not None or not sys.stdout.isatty():
+    reader = reader_of(settings.redis, markets or None, every=True)
+    console = Console()
+    lines = json or plain or count is not None
+    if lines or not console.is_terminal or console.is_dumb_terminal:
         form = _json_line if json else _plain_line
-        run_until_stopped(lambda stop: _print(settings, markets, form, count, stop))
+        run_until_stopped(lambda stop: until(stop, _print(settings, reader, form, count)))
     else:
-        run_until_stopped(lambda stop: _show(settings, markets, stop))
+        board = Board(markets)
+        run_until_stopped(lambda stop: _show(settings, reader, board, stop))
 
 
 # -- lines -----------------------------------------------------------------------------------------
 
 
-class Printer:
-    """Prints prices as they come, and says when a feed goes or comes back."""
+async def _print(settings: Settings, reader: PriceReader, form: Form, count: int | None) -> None:
+    """Print prices as they come, until *count* were printed.
 
-    def __init__(self, board: Board, lines: Lines, form: Form) -> None:
-        self._board = board
-        self._lines = lines
-        self._form = form
-        self._said: dict[str, str] = {}
-
-    def on_price(self, price: MarketPrice, now_ns: int, *, joined: bool) -> None:
-        """Print a price as it may be believed now."""
-        self._board.on_price(price, now_ns, joined=joined)
-        self._lines.write(self._form(self._board.believed(price)))
-
-    def on_beat(self, beat: Beat) -> None:
-        """Take the state of a venue."""
-        self._board.on_beat(beat)
-
-    def on_venue(self, venue: str, fields: Mapping[str, str]) -> None:
-        """Take the counters of a venue."""
-        self._board.on_venue(venue, fields)
-
-    def on_titles(self, found: Mapping[str, Mapping[str, str]]) -> None:
-        """Take nothing: lines carry ids."""
-
-    def untitled(self) -> Sequence[str]:
-        """Want no titles."""
-        return ()
-
-    async def tell_changes(self, stop: asyncio.Event) -> None:
-        """Say it when a venue's state changes, until *stop*; at the start only what is wrong."""
-        while not await stopped_within(stop, _LOOK_S):
-            for venue, (word, reason) in self._board.conditions().items():
-                before = self._said.get(venue)
-                self._said[venue] = word
-                if word != (before or "live"):
-                    say(f"{venue} is {word}{f': {reason}' if reason else ''}{_advice(word)}")
-                if before not in (None, *_NOT_THERE) and word in _NOT_THERE:
-                    self._print_stale(venue)
-
-    def _print_stale(self, venue: str) -> None:
-        """Print what has become of prices that were live, now that their feed is gone."""
-        for row in self._board.rows.values():
-            if row.price.platform == venue and row.price.status == "live":
-                self._lines.write(self._form(self._board.believed(row.price)))
+    Raises:
+        ReaderGone: nobody reads them.
+    """
+    async with reachable(settings.redis):
+        output = Output(sys.stdout)
+    news = News(reader, say)
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        telling = group.create_task(news.tell())
+        stack.callback(telling.cancel)
+        stack.callback(news.last_words)
+        await stack.enter_async_context(entered(reader))
+        await _print_all(reader, news, output, form, count)
 
 
-def _advice(word: str) -> str:
-    return "; its prices are stale" if word in _NOT_THERE else ""
-
-
-async def _print(
-    settings: Settings,
-    markets: Sequence[str],
-    form: Form,
-    count: int | None,
-    stop: asyncio.Event,
+async def _print_all(
+    reader: PriceReader, news: News, output: Output, form: Form, count: int | None
 ) -> None:
-    lines = Lines(stop, count)
-    async with reachable(settings.redis) as client:
-        printer = Printer(Board(markets), lines, form)
-        prices = Prices(client, Names(settings.redis.key_prefix), printer, markets)
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(_follow(prices, say))
-            group.create_task(printer.tell_changes(stop))
-            await stop.wait()
-            following.cancel()
-    lines.finish()
-
-
-async def _follow(prices: Prices, tell: Callable[[str], None]) -> None:
-    told = False
-
-    def on_failure(_service: str, error: Exception, _delay_s: float) -> None:
-        nonlocal told
-        if prices.joined.is_set() or not told:
-            told = True
-            tell(f"redis: {error}; trying again")
-        prices.joined.clear()
-
-    await keep_running(prices, policy=_POLICY, on_failure=on_failure)
+    intake, printed = Intake(reader), 0
+    while count is None or printed < count:
+        prices, _ = await intake.next()
+        if count is not None:
+            prices = prices[: count - printed]
+        printed += len(prices)
+        news.note(prices)
+        await output.write(form(price) for price in prices)
 
 
 def _plain_line(price: MarketPrice) -> str:
@@ -188,15 +140,10 @@ def _json_line(price: MarketPrice) -> str:
 class _View:
     """The table of what is followed, and what is wrong with following it."""
 
-    def __init__(self, board: Board, prices: Prices, source: str) -> None:
+    def __init__(self, board: Board, reader: PriceReader, source: str) -> None:
         self._board = board
-        self._prices = prices
+        self._reader = reader
         self._source = source
-        self._trouble = ""
-
-    def tell(self, text: str) -> None:
-        """Show *text* until prices come again."""
-        self._trouble = text
 
     def draw(self, width: int, height: int) -> RenderableType:
         """Draw the screen."""
@@ -207,8 +154,8 @@ class _View:
 
     def _notes(self) -> list[str]:
         notes = []
-        if self._trouble and not self._prices.joined.is_set():
-            notes.append(self._trouble)
+        if trouble := self._reader.trouble:
+            notes.append(f"redis: {trouble.removeprefix('redis: ')}; trying again")
         if not self._board.venues:
             notes.append("no feed writes to this Redis: start one with `arbees-feed run`")
         if missing := self._board.missing():
@@ -216,17 +163,16 @@ class _View:
             notes.append(
                 f"no price yet of {named}{' …' if len(missing) > len(missing[:3]) else ''}"
             )
-        if self._prices.lost:
-            notes.append(f"{self._prices.lost:,} prices did not reach this reader")
+        if missed := self._reader.stats.missed:
+            notes.append(f"{missed:,} prices did not reach this reader")
         return notes
 
 
-async def _show(settings: Settings, markets: Sequence[str], stop: asyncio.Event) -> None:
-    async with reachable(settings.redis) as client:
-        board = Board(markets)
-        prices = Prices(client, Names(settings.redis.key_prefix), board, markets)
-        view = _View(board, prices, str(settings.redis.url))
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(_follow(prices, view.tell))
-            await show(stop, board, view.draw)
-            following.cancel()
+async def _show(settings: Settings, reader: PriceReader, board: Board, stop: asyncio.Event) -> None:
+    async with reachable(settings.redis):
+        following = Following(settings.redis, reader, board)
+    view = _View(board, reader, str(settings.redis.url))
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(following.run())
+        await show(stop, board, view.draw)
+        reading.cancel()

@@ -5,12 +5,15 @@ import io
 import pytest
 from rich.console import Console
 from rich.text import Text
+from support.terminal import beating
 
-from arbees_feed.cli.board import GONE, Board
+from arbees_feed.cli.board import Board, Rate
+from arbees_feed.cli.condition import GONE
 from arbees_feed.cli.latency import Durations, Latency
-from arbees_feed.cli.prices import Beat
 from arbees_feed.cli.table import note, screen
+from arbees_feed.cli.text import without_quote
 from arbees_feed.core.wire import MarketPrice
+from arbees_feed.reader import VenueLife
 
 TOP = {"yes_bid": 0.4, "yes_bid_size": 10.0, "yes_ask": 0.45, "yes_ask_size": 20.0}
 
@@ -51,39 +54,40 @@ def board(clock: Clock) -> Board:
     return Board(monotonic=clock)
 
 
-def test_prices_are_believed_while_the_heart_beats(board: Board, clock: Clock) -> None:
+def test_a_price_taken_back_is_shown_so_and_is_no_update(board: Board) -> None:
     board.on_price(price(), 3_000_000, joined=False)
-    board.on_beat(Beat("kalshi", "live"))
-    assert board.shown(10)[0].price.status == "live"
-    clock.now_s += 3.5
+    board.on_price(without_quote(price()), 9_000_000_000, joined=False)
     (shown,) = board.shown(10)
     assert (shown.price.status, shown.price.yes_bid_size, shown.price.yes_ask) == ("stale", 0, 1)
+    board.on_price(price(), 9_500_000_000, joined=False)
+    (shown,) = board.shown(10)
+    assert (shown.price.status, shown.updates) == ("live", 1)
+    assert (board.totals.prices, len(board.latency.total)) == (1, 1)
+
+
+def test_a_venue_is_as_the_reader_says(board: Board, clock: Clock) -> None:
+    life = beating("kalshi", "stale", "no connection is up", heard_s=clock.now_s)
+    board.lives = {"kalshi": life, "polymarket": VenueLife("polymarket")}
+    assert board.conditions() == {"kalshi": ("stale", "no connection is up")}
+    life.alive = False
+    clock.now_s += 3.6
     assert board.conditions() == {"kalshi": (GONE, "no heartbeat for 4 s")}
-    board.on_beat(Beat("kalshi", "live"))
-    assert board.shown(10)[0].price.status == "live"
-
-
-def test_prices_of_a_process_that_is_gone_are_not_the_word_of_the_next(board: Board) -> None:
-    old = price()
-    board.on_price(old, 3_000_000, joined=True)
-    board.on_beat(Beat("kalshi", "connecting", session=old.session + 1))
-    assert board.shown(10)[0].price.status == "stale"
-    board.on_beat(Beat("kalshi", "live", session=old.session))
-    assert board.shown(10)[0].price.status == "live"
 
 
 def test_a_feed_that_was_stopped_stays_so(board: Board, clock: Clock) -> None:
-    board.on_beat(Beat("kalshi", "stopped", "the feed was stopped"))
+    stopped = beating("kalshi", "stopped", "the feed was stopped")
+    stopped.alive = False
+    board.lives = {"kalshi": stopped}
     clock.now_s += 60
     assert board.conditions() == {"kalshi": ("stopped", "the feed was stopped")}
 
 
 def test_a_venue_without_a_key_has_no_feed_at_all(board: Board) -> None:
-    board.on_venue("kalshi", {})
+    board.lives = {"kalshi": VenueLife("kalshi", reason="no feed writes to this Redis")}
+    board.on_venue("kalshi", {}, 0.0)
     assert board.venues == {}, "nothing was ever heard of it"
-    board.on_price(price(), 3_000_000, joined=True)
-    assert board.conditions() == {"kalshi": (GONE, "no feed runs")}
-    assert board.shown(1)[0].price.status == "stale"
+    board.on_price(without_quote(price()), 3_000_000, joined=True)
+    assert board.conditions() == {"kalshi": (GONE, "no feed writes to this Redis")}
 
 
 def test_latency_counts_what_was_published_and_not_what_was_joined(board: Board) -> None:
@@ -132,6 +136,15 @@ def test_pinned_markets_keep_the_order_asked_for(clock: Clock) -> None:
     assert board.missing() == ["Q"]
 
 
+def test_a_rate_survives_that_nobody_looked_for_a_while() -> None:
+    rate = Rate()
+    for now_s, count in ((0.0, 0), (1.0, 100), (61.0, 6_100)):
+        rate.sample(now_s, count)
+    assert rate.per_s() == pytest.approx(100)
+    rate.sample(62.0, 7)
+    assert rate.per_s() == 0, "another process counts from nought"
+
+
 def test_percentiles_are_exact_to_two_percent() -> None:
     durations = Durations()
     for ns in range(1_000, 1_001_000, 1_000):
@@ -161,8 +174,8 @@ def test_the_screen_fits_the_terminal(
     for number in range(markets):
         board.on_price(price(f"{number:078}"), 3_000_000, joined=False)
         board.on_titles({f"{number:078}": meta})
-    for venue in ("kalshi", "polymarket"):
-        board.on_beat(Beat(venue, "stale", "a long reason " * 20))
+    venues = ("kalshi", "polymarket")
+    board.lives = {venue: beating(venue, "stale", "a long reason " * 20) for venue in venues}
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
     notes = [note("a note " * 40, "blue")]
     with console.capture() as capture:

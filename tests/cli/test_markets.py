@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 import redis
 from support.processes import Feed, Run
 
@@ -85,3 +86,19 @@ def test_thousands_are_read_in_chunks_and_dead_prices_shown_as_stale(cli: Run, s
     assert len(lines) == 4_999
     assert lines[0].split("\t")[:5] == ["KX-00000", "kalshi", "stale", "0", "0"]
     assert took_s < 10
+
+
+@pytest.mark.parametrize(("left_ms", "status"), [(None, "live"), (5_000, "stale")])
+def test_a_feed_that_beats_no_more_is_not_believed_while_its_key_lasts(
+    cli: Run, server: str, left_ms: int | None, status: str
+) -> None:
+    """The key lives 10 s: what is left of it tells when it was renewed."""
+    with redis.Redis.from_url(server) as client:
+        client.sadd("feed:markets:kalshi", "M", "no id")
+        client.set("market:M:last", price("M"))
+        client.hset("feed:venue:kalshi", mapping={"session": 1, "state": "live"})
+        if left_ms is not None:
+            client.pexpire("feed:venue:kalshi", left_ms)
+    done = cli("markets", "--json", "--set", f"redis.url={server}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == [status]

@@ -260,7 +260,7 @@ def test_it_follows_the_size_of_the_terminal(feed: Feed) -> None:
 
 def test_redis_that_goes_is_told_at_once_and_comes_back(server: str) -> None:
     with redis.Redis.from_url(server) as client:
-        client.hset("feed:venue:kalshi", mapping={"state": "live"})
+        client.hset("feed:venue:kalshi", mapping={"state": "live", "session": 1})
         client.set("market:M:last", _price().to_msgpack())
         client.sadd("feed:markets:kalshi", "M")
         with screen("top", "--set", f"redis.url={server}") as shown:
@@ -270,7 +270,7 @@ def test_redis_that_goes_is_told_at_once_and_comes_back(server: str) -> None:
             shown.until(" ! REDIS: .*; nothing below is to be believed")
             shown.until(r"^> +K M +STALE +- +- ")
             client.config_set("maxclients", 100)
-            client.hset("feed:venue:kalshi", mapping={"state": "live"})
+            client.hset("feed:venue:kalshi", mapping={"state": "live", "session": 1})
             shown.until(lambda: "! REDIS" not in shown.text())
 
 
@@ -283,9 +283,12 @@ def test_no_color_means_none(feed: Feed) -> None:
         assert {code for found in codes for code in found.split(";")} <= {"", "0", "1", "2", "7"}
 
 
-def test_a_terminal_that_can_do_nothing_gets_plain_text(feed: Feed) -> None:
-    with screen("top", *feed.here, TERM="dumb") as shown:
-        shown.until(lambda: shown.written.count("busiest first") > 1)
+@pytest.mark.parametrize(("command", "told"), [("top", "busiest first"), ("watch", " live   ")])
+def test_a_terminal_that_can_do_nothing_gets_plain_text(
+    command: str, told: str, feed: Feed
+) -> None:
+    with screen(command, *feed.here, TERM="dumb") as shown:
+        shown.until(lambda: shown.written.count(told) > 1)
         assert "\x1b" not in shown.written
 
 

@@ -6,7 +6,9 @@ import re
 import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
+from support.terminal import Told, beating, price
 
+from arbees_feed.cli.text import without_quote
 from arbees_feed.cli.topdetail import EIGHTHS
 from arbees_feed.cli.toplines import BOLD, PLAIN, Line, as_plain, cut, fit
 from arbees_feed.cli.toplist import Sort, listed
@@ -21,45 +23,40 @@ NOW_NS = 1_790_000_000_000_000_000
 EVIL = "\x1b[2J\x1b]0;owned\x07\u202eevil\r\nline\x9b31m 日本語 🏈"
 
 
-def price(market: str, **more: object) -> MarketPrice:
-    fields = {
-        "platform": "kalshi",
-        "yes_bid": 0.4,
-        "yes_ask": 0.45,
-        "yes_bid_size": 10.0,
-        "yes_ask_size": 20.0,
-        "last_price": 0.43,
-        "status": "live",
-        "source": "book",
-        "session": 1,
-        "seq": 1,
-        "ts_event_ns": 0,
-        "ts_recv_ns": 0,
-        "ts_pub_ns": NOW_NS - 5_000_000_000,
-        **more,
-    }
-    return MarketPrice(market_id=market, **fields)  # type: ignore[arg-type]
-
-
-def beat(venue: str, state: str = "live", reason: str = "") -> bytes:
-    return encode_map({"venue": venue, "state": state, "reason": reason})
+def told_price(market: str, **more: object) -> MarketPrice:
+    return price(market, **{"last_price": 0.43, "ts_pub_ns": NOW_NS - 5_000_000_000, **more})
 
 
 @pytest.fixture
-def state() -> TopState:
-    made = TopState("", 0.0)
+def told() -> Told:
+    made = Told(beating("kalshi"), beating("polymarket"))
     for venue in ("kalshi", "polymarket"):
-        made.on_beat(beat(venue), 0.0)
-        made.on_venue(venue, {"state": "live", "markets": "120", "markets_live": "118"}, 0.0)
-    for number in range(40):
-        made.on_last(f"M{number:02}", price(f"M{number:02}").to_msgpack(), 0.0)
-    made.on_titles({"M00": {"title": "Will Kansas City win?"}})
-    made.on_join(0.0)
+        made.state.on_venue(venue, {"state": "live", "markets": "120", "markets_live": "118"}, 0.0)
+    made.hand(*(told_price(f"M{number:02}") for number in range(40)))
+    made.state.on_titles({"M00": {"title": "Will Kansas City win?"}})
     return made
 
 
+@pytest.fixture
+def state(told: Told) -> TopState:
+    return told.state
+
+
+def go(told: Told) -> None:
+    """The reader gives up the feeds."""
+    for life in told.lives.values():
+        life.alive = False
+    told.hand(*(without_quote(price) for price in told.book.values()))
+
+
+def say(told: Told, venue: str, state: str, reason: str = "") -> None:
+    """A feed says how it is."""
+    told.lives[venue] = beating(venue, state, reason)
+    told.state.tick(0.0, "")
+
+
 def drawn(
-    state: TopState, view: View | None = None, size: tuple[int, int] = (80, 24), now_s: float = 0.0
+    state: TopState, view: View | None = None, size: tuple[int, int] = (80, 24), now_s: float = 10.0
 ) -> list[Line]:
     view = view or View()
     view.listed = listed(state, view.sort, view.text, now_s)
@@ -76,11 +73,11 @@ def text_of(lines: list[Line]) -> str:
     "keys", ["", "/", "?", "\r", "/M\r", "/nothing"], ids=["list", "typing", "help", *"def"]
 )
 def test_it_is_as_large_as_the_terminal_whatever_is_shown(
-    state: TopState, size: tuple[int, int], keys: str
+    told: Told, state: TopState, size: tuple[int, int], keys: str
 ) -> None:
     view = View()
     for condition, _ in itertools.product(("live", "stale", "stopped"), range(2)):
-        state.on_beat(beat("kalshi", condition, "a long reason " * 30), 0.0)
+        say(told, "kalshi", condition, "a long reason " * 30)
         drawn(state, view, size)
         for key in keys:
             view.press("enter" if key == "\r" else key)
@@ -90,9 +87,7 @@ def test_it_is_as_large_as_the_terminal_whatever_is_shown(
 
 
 def test_an_empty_redis_says_what_to_do() -> None:
-    state = TopState("", 0.0)
-    state.on_join(0.0)
-    text = text_of(drawn(state))
+    text = text_of(drawn(Told().state))
     assert "start one with `arbees-feed run`" in text
     assert "waiting for the first price" in text
 
@@ -106,54 +101,64 @@ def test_venues_and_keys_are_there_at_80_columns(state: TopState) -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40)])
-def test_stale_prices_stand_out_without_any_colour(state: TopState, size: tuple[int, int]) -> None:
-    state.on_last("DEAD", price("DEAD", status="stale", yes_bid_size=0.0).to_msgpack(), 0.0)
+def test_stale_prices_stand_out_without_any_colour(
+    told: Told, state: TopState, size: tuple[int, int]
+) -> None:
+    told.hand(told_price("DEAD", status="stale", yes_bid_size=0.0))
     (row,) = [
         line
         for line in text_of(drawn(state, View(Sort.STALE), size)).splitlines()
         if " DEAD " in line and "STALE" in line and not line.startswith("STALE")
     ]
     assert "0.4" not in row.replace("0.43", "")
-    other = drawn(state, View(Sort.BUSIEST), size, now_s=4.0)
+    go(told)
+    other = drawn(state, View(Sort.BUSIEST), size)
     rows = [line for line in text_of(other).splitlines() if re.match(r"[!>]", line)]
     assert rows
     assert all("STALE" in line for line in rows)
     assert sum(line.startswith("!") for line in rows) == len(rows) - 1
 
 
-def test_what_is_wrong_with_a_venue_is_said_across_the_screen(state: TopState) -> None:
-    state.on_beat(beat("kalshi", "stale", "no connection is up"), 0.0)
+def test_what_is_wrong_with_a_venue_is_said_across_the_screen(told: Told, state: TopState) -> None:
+    say(told, "kalshi", "stale", "no connection is up")
     text = text_of(drawn(state))
     assert " ! kalshi is STALE: no connection is up" in text
     assert re.search(r"^kalshi +STALE ", text, re.MULTILINE)
-    gone = text_of(drawn(state, now_s=4.0))
+    go(told)
+    gone = text_of(drawn(state, now_s=14.0))
     assert " ! polymarket is GONE: no heartbeat for 4 s; its prices are stale" in gone
-    state.on_trouble("connection refused")
+    state.tick(4.0, "connection refused")
     assert " ! REDIS: connection refused; nothing below is to be believed" in text_of(drawn(state))
+    told.lives["kalshi"].alive = True
+    assert " ! REDIS: connection refused; trying again" in text_of(drawn(state))
 
 
-def test_a_live_venue_with_a_reason_is_no_alarm(state: TopState) -> None:
-    state.on_beat(beat("kalshi", "live", "1 of 3 connections is down"), 0.0)
+def test_a_live_venue_with_a_reason_is_no_alarm(told: Told, state: TopState) -> None:
+    say(told, "kalshi", "live", "1 of 3 connections is down")
     text = text_of(drawn(state))
     assert " ! kalshi: 1 of 3 connections is down" in text
     assert "STALE" not in text
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_text_of_others_cannot_act_on_the_terminal(state: TopState, size: tuple[int, int]) -> None:
-    evil = price(EVIL, platform=EVIL, status="live" + EVIL, source=EVIL, yes_ask=0.99)
-    state.on_messages([(f"market:{EVIL}:price".encode(), evil.to_msgpack())] * 9, 0.0, NOW_NS)
+def test_text_of_others_cannot_act_on_the_terminal(
+    told: Told, state: TopState, size: tuple[int, int]
+) -> None:
+    evil = {"platform": EVIL, "status": "live" + EVIL, "source": EVIL, "yes_ask": 0.99}
+    told.hand(told_price(EVIL, **evil))
+    told.hand(told_price(EVIL, **evil, seq=9))
     state.on_titles({EVIL: dict.fromkeys(("title", "event_title", "outcome_yes"), EVIL)})
-    state.on_beat(beat(EVIL, EVIL, EVIL), 0.0)
+    say(told, EVIL, EVIL, EVIL)
     state.on_venue(EVIL, dict.fromkeys(("markets", "markets_live", "gaps"), EVIL), 0.0)
-    state.tick(1.0)
+    state.no_facts = EVIL
+    state.tick(1.0, "")
     view = View()
     view.detail, view.chosen = True, EVIL
-    lines = drawn(state, view, size, now_s=1.0)
+    lines = drawn(state, view, size)
     text = "\n".join(part for line in lines for part, _ in line)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
     assert all(sum(cell_len(part) for part, _ in line) == size[0] for line in lines)
-    state.on_trouble(EVIL)
+    state.tick(2.0, EVIL)
     assert "\x1b" not in text_of(drawn(state, view, size))
 
 
@@ -170,7 +175,7 @@ def depth_of(state: TopState, size: tuple[int, int] = (80, 24)) -> list[str]:
 
 def test_the_ladder_shows_both_sides_best_first(state: TopState) -> None:
     bids, asks = [[0.4, 100.0], [0.39, 50.0]], [[0.45, 25.0], [0.4625, 1000.0], [0.47, 1.0]]
-    state.on_book("M00", encode_map({"bids": bids, "asks": asks, "session": 1}))
+    state.on_book(encode_map({"market_id": "M00", "bids": bids, "asks": asks, "session": 1}))
     ladder = [line for line in depth_of(state) if "│" in line][1:]
     cells = [re.sub("█+", "#", line).split() for line in ladder]
     assert cells == [
@@ -181,20 +186,20 @@ def test_the_ladder_shows_both_sides_best_first(state: TopState) -> None:
     assert ladder[1].count("█") > ladder[0].count("█"), "bars are as long as sizes are large"
 
 
-def test_without_depth_it_tells_how_to_switch_it_on(state: TopState) -> None:
+def test_without_depth_it_tells_how_to_switch_it_on(told: Told, state: TopState) -> None:
     text = "\n".join(depth_of(state))
     assert re.search(r"10 0\.40 +│ 0\.45 +20", text)
     assert "run --set publish.depth=10" in text
-    state.on_book("OTHER", encode_map({"bids": [], "asks": [], "session": 1}))
+    state.on_book(encode_map({"market_id": "OTHER", "bids": [], "asks": [], "session": 1}))
     assert "with the next change" in "\n".join(depth_of(state))
-    state.on_last("M00", price("M00", source="ticker", seq=2).to_msgpack(), 0.0)
+    told.hand(told_price("M00", source="ticker", seq=2))
     assert "ZADD feed:watch:<venue> +inf <id>" in "\n".join(depth_of(state))
 
 
-def test_a_market_that_is_not_live_has_no_ladder(state: TopState) -> None:
+def test_a_market_that_is_not_live_has_no_ladder(told: Told, state: TopState) -> None:
     bids, asks = [[0.4, 100.0]], [[0.45, 25.0]]
-    state.on_book("M00", encode_map({"bids": bids, "asks": asks, "session": 1}))
-    state.on_beat(beat("kalshi", "stopped"), 0.0)
+    state.on_book(encode_map({"market_id": "M00", "bids": bids, "asks": asks, "session": 1}))
+    go(told)
     text = "\n".join(depth_of(state))
     assert "no quote: not to be traded on" in text
     assert "0.45" not in text
@@ -243,8 +248,10 @@ def test_only_lines_that_changed_are_painted() -> None:
 
 
 @pytest.mark.parametrize("system", [ColorSystem.STANDARD, None])
-def test_without_colour_there_is_none(state: TopState, system: ColorSystem | None) -> None:
-    state.on_beat(beat("kalshi", "stale"), 0.0)
+def test_without_colour_there_is_none(
+    told: Told, state: TopState, system: ColorSystem | None
+) -> None:
+    say(told, "kalshi", "stale")
     painter = Painter(system, colours=False)
     data = painter.changes(drawn(state), (80, 24)).decode()
     codes = {code for codes in re.findall(r"\x1b\[([\d;]+)m", data) for code in codes.split(";")}

@@ -12,7 +12,7 @@ from arbees_feed import __version__
 from arbees_feed.cli import main
 from arbees_feed.config.environment import without_settings
 
-COMMANDS = ["run", "demo", "check", "watch", "top", "markets", "explain", "sim", "record", "replay"]
+COMMANDS = ["run", "demo", "check", "watch", "top", "markets", "pairs", "match", "explain", "sim", "record", "replay"]
 
 
 Captured = pytest.CaptureFixture[str]
@@ -31,11 +31,13 @@ def run_here(
     return int(ended.value.code or 0), said.out, said.err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [*(name for name in COMMANDS if name != "match"), "match run", "match suggest"]
+)
 def test_help_shows_examples_and_the_settings_options(
     command: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = run_here([command, "--help"], capsys, monkeypatch)
+    code, out, err = run_here([*command.split(), "--help"], capsys, monkeypatch)
     assert (code, err) == (0, "")
     assert "Examples:\n" in out
     assert f"\n    arbees-feed {command}" in out

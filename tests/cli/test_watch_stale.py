@@ -31,7 +31,7 @@ def price(market: str, **more: object) -> bytes:
 
 def test_live_prices_of_a_feed_that_goes_are_printed_once_more_as_stale(server: str) -> None:
     with redis.Redis.from_url(server) as client:
-        client.hset("feed:venue:kalshi", mapping={"state": "live"})
+        client.hset("feed:venue:kalshi", mapping={"state": "live", "session": 1})
         client.set("market:A:last", price("A"))
         client.set("market:C:last", price("C", status="closed", yes_bid_size=0.0))
         client.sadd("feed:markets:kalshi", "A", "C")

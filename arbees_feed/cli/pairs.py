@@ -1,0 +1,235 @@
+"""`arbees-feed pairs`: which markets of two venues ask the same, why, and what both sides cost."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from arbees_feed.cli.options import (
+    ConfigFile,
+    Overrides,
+    quiet_log,
+    run_until_stopped,
+    settings_from,
+)
+from arbees_feed.cli.output import put, say
+from arbees_feed.cli.prices import AT_ONCE, answer, reachable, read_hashes, read_meta
+from arbees_feed.cli.text import NONE, title_of
+from arbees_feed.cli.waiting import until
+from arbees_feed.config import Settings
+from arbees_feed.core.sharding import chunks
+from arbees_feed.core.wire import Names
+from arbees_feed.errors import SettingsError
+from arbees_feed.pairs.price import PairPrice
+
+GRADES = ("identical", "same_question", "probable")
+_TITLE_WIDTH = 200
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A pair as Redis has it, with the titles of both markets and its newest price."""
+
+    pair_id: str
+    fields: Mapping[str, str]
+    kalshi: Mapping[str, str]
+    polymarket: Mapping[str, str]
+    price: PairPrice | None
+
+    @property
+    def title(self) -> str:
+        """Return Kalshi's title, or what there is."""
+        return title_of(self.fields.get("kalshi_id", ""), self.kalshi, _TITLE_WIDTH)
+
+    @property
+    def live(self) -> bool:
+        """Return whether both prices are live."""
+        return self.price is not None and self.price.status == "live"
+
+
+def pairs(
+    text: list[str] | None = typer.Argument(
+        None, metavar="TEXT", help="Words that must all be in a title or an id."
+    ),
+    config: ConfigFile = None,
+    override: Overrides = None,
+    grade: str | None = typer.Option(None, metavar="GRADE", help=" or ".join(GRADES) + " only."),
+    live: bool = typer.Option(False, "--live", help="Only pairs with both prices live."),
+    explain: str | None = typer.Option(None, metavar="PAIR", help="Say why this one is a pair."),
+    json: bool = typer.Option(False, "--json", help="One JSON object a line."),
+) -> None:
+    """List the pairs of markets that ask the same question on two venues.
+
+    They are found by `arbees-feed match run`. Cost is that of buying both sides, in dollars a
+    contract, fees included: below 1.00 both together cost less than they pay. Without a terminal:
+    one pair a line, its fields with tabs between them (pair, grade, polarity, status, cost with YES
+    at Kalshi, its size, cost with YES at Polymarket, its size, title).
+
+    \b
+    Examples:
+      arbees-feed pairs
+      arbees-feed pairs kansas city --live
+      arbees-feed pairs --grade probable --json | jq -r .pair_id
+      arbees-feed pairs --explain KXNFLGAME-26DEC09KCDET-KC.1f0a9c3e
+    """
+    if grade is not None and grade not in GRADES:
+        raise SettingsError(f"--grade {grade}: must be one of {', '.join(GRADES)}")
+    settings = settings_from(config, override, venue_needed=False)
+    quiet_log()
+    words = [word.lower() for part in text or () for word in part.split()]
+    found = run_until_stopped(lambda stop: until(stop, _read(settings, explain)))
+    if found is None:
+        return  # stopped
+    if explain is not None:
+        if not found:
+            raise SettingsError(f"--explain {explain}: there is no such pair")
+        _explain(found[0])
+        return
+    chosen = [
+        pair
+        for pair in found
+        if grade in (None, pair.fields.get("grade"))
+        and (pair.live or not live)
+        and _matches(pair, words)
+    ]
+    _show(chosen, json=json)
+    if not found:
+        say("redis knows no pairs: does `arbees-feed match run` run?")
+    elif not chosen:
+        say(f"none of {len(found):,} pairs matches")
+
+
+async def _read(settings: Settings, only: str | None) -> list[Shown]:
+    """Return all pairs, the surest first, or the one that is named."""
+    names = Names(settings.redis.key_prefix)
+    async with reachable(settings.redis) as source:
+        client = source.client
+        members = [only.encode()] if only else []
+        if only is None:
+            members = await answer(client.zrevrange(names.pairs(), 0, -1))
+        found: list[Shown] = []
+        for some in chunks([member.decode(errors="replace") for member in members], AT_ONCE):
+            hashes = await read_hashes(client, [names.pair(pair) for pair in some])
+            kalshi = await read_meta(client, names, [f.get("kalshi_id", "") for f in hashes])
+            theirs = [f.get("polymarket_id", "") for f in hashes]
+            polymarket = await read_meta(client, names, theirs)
+            prices = await answer(client.mget([names.pair_last(pair) for pair in some]))
+            running = await answer(client.exists(names.pairs_state()))
+            for pair, fields, here, there, data in zip(
+                some, hashes, kalshi, polymarket, prices, strict=True
+            ):
+                # What a process wrote that is gone is not to be believed.
+                price = _price(data) if running else None
+                if fields:
+                    found.append(Shown(pair, fields, here, there, price))
+        return found
+
+
+def _price(data: bytes | None) -> PairPrice | None:
+    try:
+        return None if data is None else PairPrice.from_msgpack(data)
+    except ValueError:
+        return None
+
+
+def _matches(pair: Shown, words: Sequence[str]) -> bool:
+    searched = [pair.pair_id, pair.fields.get("polymarket_id", "")]
+    for meta in (pair.kalshi, pair.polymarket):
+        searched += [meta.get(name, "") for name in ("title", "subtitle", "event_title")]
+    text = "\n".join(searched).lower()
+    return all(word in text for word in words)
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def _show(chosen: Sequence[Shown], *, json: bool) -> None:
+    if json:
+        for pair in chosen:
+            put(msgspec.json.encode(_fields(pair)).decode())
+    elif sys.stdout.isatty():
+        _draw(chosen)
+    else:
+        for pair in chosen:
+            put("\t".join([pair.pair_id, *_cells(pair), pair.title]))
+
+
+def _fields(pair: Shown) -> dict[str, object]:
+    price = None if pair.price is None else msgspec.structs.asdict(pair.price)
+    return {
+        **pair.fields,
+        "pair_id": pair.pair_id,
+        "kalshi_title": title_of("", pair.kalshi, _TITLE_WIDTH),
+        "polymarket_title": title_of("", pair.polymarket, _TITLE_WIDTH),
+        "price": price,
+    }
+
+
+def _cells(pair: Shown) -> list[str]:
+    price = pair.price
+    cells = [pair.fields.get("grade", ""), pair.fields.get("polarity", "")]
+    if price is None or price.status != "live":
+        return [*cells, "none" if price is None else price.status, "", "", "", ""]
+    return [
+        *cells,
+        price.status,
+        _dollars(price.yes_at_kalshi_net),
+        f"{price.yes_at_kalshi_size:g}",
+        _dollars(price.yes_at_polymarket_net),
+        f"{price.yes_at_polymarket_size:g}",
+    ]
+
+
+def _dollars(cost: float | None) -> str:
+    return "" if cost is None else f"{cost:.4f}"
+
+
+def _draw(chosen: Sequence[Shown]) -> None:
+    console = Console()
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("GRADE", no_wrap=True)
+    table.add_column("POLARITY", no_wrap=True)
+    table.add_column("STATUS", no_wrap=True)
+    for column in ("YES KALSHI", "SIZE", "YES POLY", "SIZE"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("QUESTION", no_wrap=True, overflow="ellipsis", ratio=1)
+    for pair in chosen:
+        table.add_row(*(cell or NONE for cell in _cells(pair)), pair.title)
+    if chosen:
+        console.print(table)
+        alive = sum(pair.live for pair in chosen)
+        console.print(
+            f"{len(chosen):,} pairs, {alive:,} with both prices live; ids: --json, or | cut -f1",
+            style="bright_black",
+        )
+
+
+def _explain(pair: Shown) -> None:
+    fields = pair.fields
+    put(f"{pair.pair_id}: {fields.get('grade', '')}, {fields.get('polarity', '')}")
+    put(f"  by          {fields.get('by', '')}, since {fields.get('since', '')}")
+    put(f"  confidence  {fields.get('confidence', '')}")
+    put(f"  kalshi      {fields.get('kalshi_id', '')}: {pair.title}")
+    theirs = title_of("", pair.polymarket, _TITLE_WIDTH)
+    put(f"  polymarket  {fields.get('polymarket_id', '')}: {theirs}")
+    for name in ("reasons", "conflicts"):
+        for number, line in enumerate(filter(None, fields.get(name, "").split("; "))):
+            put(f"  {name if not number else '':<10}  {line}")
+    if pair.price is not None and pair.price.status != "live":
+        put(f"  price       {pair.price.status}: {pair.price.reason}")
+    elif pair.price is not None:
+        put(f"  price       both sides cost {', '.join(_costs(pair.price))}")
+
+
+def _costs(price: PairPrice) -> list[str]:
+    ways = (
+        ("YES at Kalshi", price.yes_at_kalshi_cost, price.yes_at_kalshi_net),
+        ("YES at Polymarket", price.yes_at_polymarket_cost, price.yes_at_polymarket_net),
+    )
+    return [
+        f"{cost:.4f} ({_dollars(net) or 'unknown'} with fees), {way}"
+        for way, cost, net in ways
+        if cost is not None
+    ] or ["nothing that is on offer"]
