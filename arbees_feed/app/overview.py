@@ -7,7 +7,7 @@ through the index that enrichment keeps, one at a time and within `SEARCH_S`; id
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +15,9 @@ import msgspec
 
 from arbees_feed import __version__
 from arbees_feed.app.portions import Portioned
+from arbees_feed.app.timeline import Timeline
 from arbees_feed.app.venue import Venue
+from arbees_feed.app.verdict import verdict
 from arbees_feed.app.window import Window
 from arbees_feed.config import redact_text
 from arbees_feed.core.histogram import LatencyHistogram
@@ -47,6 +49,8 @@ SEARCH_S: Final = 2.0
 """So long a search may take, its turn included."""
 IDS_AT_MOST: Final = 10_000
 """So many ids are looked through: 2 ms, in which no frame is read."""
+STATES_S: Final = 0.25
+"""So often states are looked at: one that lasts less long may be missed."""
 _TITLES: Final = ("title", "subtitle", "event_title")
 _CHARS: Final = 300
 
@@ -63,7 +67,9 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class FeedOverview:
-    """Answers for all venues, as the status page asks."""
+    """Answers for all venues, as the status page asks; a service."""
+
+    name = "overview"
 
     def __init__(
         self,
@@ -71,12 +77,16 @@ class FeedOverview:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Be ready to answer; run it too, so that changes nobody looked at are known."""
         self._parts = parts
+        self._sleep = sleep
         self._monotonic = monotonic
         self._now_ns = now_ns
         self._started_s = monotonic()
         self._window = Window()
+        self._timeline = Timeline()
         self._turn = asyncio.Lock()
 
     # -- numbers -----------------------------------------------------------------------------------
@@ -85,17 +95,37 @@ class FeedOverview:
         """Return the state of the whole feed."""
         parts, now_s = self._parts, self._monotonic()
         readiness = parts.health.readiness()
+        missing = {who: _text(why) for who, why in readiness.missing.items()}
         self._window.look(now_s, self._counters(), self._histograms())
+        self._note_states()
+        venues = [self._venue(venue) for venue in parts.venues]
+        redis, delays = self._redis(parts.publisher), self._delays()
         return StatusNow(
             version=__version__,
             at_ns=self._now_ns(),
             uptime_s=round(now_s - self._started_s, 1),
             ready=readiness.ready,
-            missing={who: _text(why) for who, why in readiness.missing.items()},
-            venues=[self._venue(venue) for venue in parts.venues],
-            redis=self._redis(parts.publisher),
-            delays=self._delays(),
+            missing=missing,
+            venues=venues,
+            redis=redis,
+            delays=delays,
+            verdict=verdict(venues, redis, delays, missing),
+            changes=self._timeline.changes(),
         )
+
+    async def run(self) -> None:
+        """Note changes of state, whether anybody looks or not, until cancelled."""
+        while True:
+            self._note_states()
+            await self._sleep(STATES_S)
+
+    def _note_states(self) -> None:
+        now_ns = self._now_ns()
+        for venue in self._parts.venues:
+            state, reason = venue.state()
+            self._timeline.note(venue.venue, state.value, _text(reason), now_ns)
+        publisher = self._parts.publisher
+        self._timeline.note("redis", _redis_state(publisher), _text(publisher.problem), now_ns)
 
     def _counters(self) -> Mapping[str, int]:
         stats = self._parts.publisher.stats
@@ -136,6 +166,7 @@ class FeedOverview:
             age_growth_s=round(max(0.0, feed.grown_ms) / 1e3, 3),
             incidents=_incidents(venue),
             problems=_problems(venue),
+            since_ns=self._timeline.since_ns(venue.venue),
         )
 
     def _redis(self, publisher: Publisher) -> RedisNow:
@@ -148,6 +179,8 @@ class FeedOverview:
             unanswered=publisher.written.commands,
             conflated=publisher.stats.conflated,
             errors=publisher.stats.redis_errors,
+            state=_redis_state(publisher),
+            since_ns=self._timeline.since_ns("redis"),
         )
 
     def _delays(self) -> list[Delay]:
@@ -294,6 +327,12 @@ def _price(market: Market, now_s: float, now_ns: int) -> PriceNow:
         last=None if quote.last_price is None else quote.last_price / ONE_DOLLAR,
         ago_s=round((now_ns - quote.ts_recv_ns) / 1e9, 1),
     )
+
+
+def _redis_state(publisher: Publisher) -> str:
+    if not publisher.connected:
+        return "away"
+    return "trouble" if publisher.problem else "connected"
 
 
 def _incidents(venue: Venue) -> Mapping[str, int]:

@@ -57,6 +57,8 @@ class VenueNow(msgspec.Struct, frozen=True):
     """How often each kind of trouble was met since the start, by what it is called."""
     problems: Mapping[str, str]
     """The newest of some kinds, in words."""
+    since_ns: int = 0
+    """When its state was first seen to be what it is; 0: nobody has looked yet."""
 
 
 class RedisNow(msgspec.Struct, frozen=True):
@@ -72,6 +74,41 @@ class RedisNow(msgspec.Struct, frozen=True):
     """Commands without a reply yet."""
     conflated: int
     errors: int
+    state: str = ""
+    """`connected`, `trouble` or `away`."""
+    since_ns: int = 0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that a person should know now, and what to do about it."""
+
+    tone: str
+    """`bad`: prices can't be trusted or are not published; `warn`: it wants a look."""
+    who: str
+    """A venue, `redis`, or `feed` for the process itself."""
+    what: str
+    do: str
+    runbook: str
+    """The section of docs/operations.md that says more."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether all is well."""
+
+    tone: str
+    """`good`, or that of the worst finding."""
+    headline: str
+    findings: Sequence[Finding] = ()
+    """The worst first."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of the state of a venue or of Redis."""
+
+    who: str
+    state: str
+    reason: str
+    at_ns: int
 
 
 class StatusNow(msgspec.Struct, frozen=True):
@@ -86,6 +123,9 @@ class StatusNow(msgspec.Struct, frozen=True):
     venues: Sequence[VenueNow]
     redis: RedisNow
     delays: Sequence[Delay]
+    verdict: Verdict
+    changes: Sequence[Change] = ()
+    """The newest first."""
 
 
 class PriceNow(msgspec.Struct, frozen=True):

@@ -134,3 +134,25 @@ async def test_a_stale_market_has_no_quote(redis_url: str, sim: SimServer) -> No
         assert kalshi["incidents"]["connections lost"] == 1
         assert "last loss" in kalshi["problems"]
         assert list(status["missing"]) == ["kalshi"]
+
+
+async def test_changes_are_known_that_nobody_has_looked_at(redis_url: str, sim: SimServer) -> None:
+    async with reading(redis_url) as reader, running(settings_for(sim, redis_url)) as (_, found):
+        await all_live(reader, sim)
+        sim.faults.refuse_handshakes("kalshi", status=503, for_s=60.0)
+        sim.faults.close_sockets("kalshi")
+        # Told twice: it has lasted for about a second.
+        await reader.until(
+            lambda: (
+                [m["state"] for m in reader.states if m["venue"] == "kalshi"][-2:]
+                == ["stale", "stale"]
+            )
+        )
+        sim.faults.clear()
+        await reader.until(lambda: reader.state("kalshi") == "live")
+        url = f"{found.http_url}/events"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            status = await next_of(answer, "status")
+    states = [change["state"] for change in status["changes"] if change["who"] == "kalshi"]
+    assert states[:2] == ["live", "stale"]
+    assert status["venues"][0]["since_ns"] == status["changes"][0]["at_ns"]

@@ -1,18 +1,24 @@
 """The status page in a real browser, of a real daemon over simulated venues.
 
 `PICTURES=docs/images python -m pytest tests/integration/test_page.py` makes the pictures of the
-documents anew.
+documents anew. With `AXE=node_modules/axe-core/axe.min.js` (`npm install axe-core`) its rules are
+asked as well, beside those below.
 """
 
 import asyncio
 import os
+import shutil
+import signal
+import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from support.chromium import Page, browsing, executable
-from support.feed import reading, running, settings_for
+from support.feed import reading, running, settings_for, url_of, valkey
+from support.process import environment_for, feed_process
 
 from arbees_feed.sim import SimServer
 
@@ -21,9 +27,10 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e&amp;"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e&amp;" + "W" * 200
 
 # Contrast as WCAG 2.2 (1.4.3) has it, of each element that has text of its own; 4.5 is asked for.
+# Where a ground has several colours (shares of a ladder, the bars over what is old), all are tried.
 LOW_CONTRAST = """(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
   const rgba = (colour) => {
@@ -39,19 +46,24 @@ LOW_CONTRAST = """(() => {
   };
   const over = (top, ground) =>
     ground.map((c, i) => (top[i] * top[3] + c * (255 - top[3])) / 255).slice(0, 3);
-  const ground = (element) => {
-    if (!element) return [255, 255, 255];
-    const own = rgba(getComputedStyle(element).backgroundColor);
-    return own[3] === 255 ? own.slice(0, 3) : over(own, ground(element.parentElement));
+  const grounds = (element) => {
+    if (!element) return [[255, 255, 255]];
+    const style = getComputedStyle(element);
+    const own = rgba(style.backgroundColor);
+    const flat = own[3] === 255 ? [own.slice(0, 3)]
+      : grounds(element.parentElement).map((g) => over(own, g));
+    const more = (style.backgroundImage.match(/(rgb|color)a?\\([^)]*\\)/g) || []).map(rgba);
+    return [...flat, ...more.flatMap((colour) => flat.map((g) => over(colour, g)))];
   };
   const low = [];
   for (const element of document.querySelectorAll("body *")) {
     const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
     if (!text || !element.checkVisibility() || element.closest("noscript")) continue;
-    const behind = ground(element);
-    const [a, b] = [light(over(rgba(getComputedStyle(element).color), behind)), light(behind)];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) low.push(`${element.tagName} ${element.textContent.trim()}: ${ratio}`);
+    for (const behind of grounds(element)) {
+      const [a, b] = [light(over(rgba(getComputedStyle(element).color), behind)), light(behind)];
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      if (ratio < 4.5) low.push(`${element.tagName} ${element.textContent.trim()}: ${ratio}`);
+    }
   }
   return low;
 })()"""
@@ -59,6 +71,9 @@ NAMELESS = """[...document.querySelectorAll("a, button, input, svg[role=img], se
   .filter((e) => e.checkVisibility() && !e.textContent.trim() && !e.getAttribute("aria-label")
     && !e.getAttribute("aria-labelledby") && !(e.labels && e.labels.length))
   .map((e) => e.outerHTML)"""
+
+HEADLINE = "document.getElementById('headline').textContent"
+LOST = "document.getElementById('lost')"
 
 
 @pytest.fixture
@@ -87,10 +102,32 @@ async def open_page(page: Page, url: str | None) -> None:
     await page.until(f"{rows('row.innerText.includes(`live`)')} >= 20")
 
 
+async def broken_rules(page: Page) -> list[str]:
+    """Return the rules of accessibility that axe-core sees broken, where it was given."""
+    path = os.environ.get("AXE")
+    if path is None:
+        return []
+    await page.value(f"{await asyncio.to_thread(Path(path).read_text)}; 0")
+    found = "axe.run().then((r) => r.violations.map((v) => v.id + ' ' + v.nodes[0].html))"
+    return list(await page.value(found))
+
+
 async def picture(page: Page, name: str, after_s: float = 0.0) -> None:
     if folder := os.environ.get("PICTURES"):
         await asyncio.sleep(after_s)  # charts fill with time
-        (Path(folder) / f"status-{name}.png").write_bytes(await page.picture())
+        image = await page.picture()
+        if shutil.which("pngquant"):
+            image = await smaller(image)
+        (Path(folder) / f"status-{name}.png").write_bytes(image)
+
+
+async def smaller(image: bytes) -> bytes:
+    """Return a picture with a palette: a third of the size, and nobody sees it."""
+    process = await asyncio.create_subprocess_exec(
+        "pngquant", "--quality=80-100", "-", stdin=PIPE, stdout=PIPE
+    )
+    out, _ = await process.communicate(image)
+    return out
 
 
 async def test_a_person_searches_sees_a_price_move_and_a_venue_go_stale(
@@ -98,11 +135,13 @@ async def test_a_person_searches_sees_a_price_move_and_a_venue_go_stale(
 ) -> None:
     async with running(settings_for(sim, redis_url)) as (_, found):
         await open_page(page, found.http_url)
-        await page.until("document.getElementById('ready').textContent === 'ready'")
+        await page.until(f"{HEADLINE} === 'All is well'")
+        await page.until("document.title.startsWith('\u2713 All is well')")
 
         await page.value("document.getElementById('q').focus()")
         await page.type("basketball xyzzy")
         await page.until("document.getElementById('found').textContent.includes('no market has')")
+        assert await page.value("document.querySelectorAll('#hits tr').length") == 0
         await page.value("document.getElementById('q').select()")
         await page.type("basketball points")
         await page.until(
@@ -112,24 +151,98 @@ async def test_a_person_searches_sees_a_price_move_and_a_venue_go_stale(
 
         bid = "document.querySelector('#hits tr td span').textContent"
         before = await page.value(bid)
-        await page.until(f"{bid} !== {before!r}")
+        assert float(before) > 0
+        await page.until(f"Number({bid}) > 0 && {bid} !== {before!r}")
         await page.until("document.querySelectorAll('#hits svg path[d*=L]').length > 0")
 
-        sim.faults.refuse_handshakes("kalshi", status=503, for_s=60.0)
-        sim.faults.close_sockets("kalshi")
-        await page.until(f"{pill('kalshi')} === 'stale'")
-        await page.until(rows("row.dataset.tone !== 'good' && /kalshi/.test(row.innerText)"))
-        await page.until("/kalshi\\s*stale: /.test(document.getElementById('log').innerText)")
-        assert await page.value(f"{pill('polymarket')}") == "live"
-        assert await page.value("document.getElementById('ready').textContent") == "not ready"
+        await kalshi_goes_stale(page, sim)
         await picture(page, "stale")
 
         sim.faults.clear()
         await page.until(f"{pill('kalshi')} === 'live'")
+        await page.until(f"{HEADLINE} === 'All is well'")
         assert page.errors == []
-    # The daemon has ended: what is there is old, and the page says so.
-    await page.until("!document.getElementById('lost').hidden")
-    assert "is old" in await page.value("document.getElementById('lost').textContent")
+
+
+async def kalshi_goes_stale(page: Page, sim: SimServer) -> None:
+    """Cut Kalshi off; see that the page says so, what to do, and none of its prices."""
+    sim.faults.refuse_handshakes("kalshi", status=503, for_s=60.0)
+    sim.faults.close_sockets("kalshi")
+    await page.until(f"{pill('kalshi')} === 'stale'")
+    await page.until(f"{HEADLINE} === 'No price of kalshi can be trusted'")
+    stale = "row.innerText.includes('kalshi') && row.innerText.includes('stale')"
+    await page.until(rows(stale))
+    assert await page.value(rows(f"{stale} && row.cells[1].innerText !== '\u2013'")) == 0
+    live = "row.innerText.includes('polymarket') && row.innerText.includes('live')"
+    assert await page.value(rows(live)) > 0
+    told = await page.value("document.getElementById('findings').innerText")
+    for words in ("kalshi", "HTTP 503", "tried again by itself", "FeedVenueNotLive"):
+        assert words in told
+    await page.until("/kalshi\\s*stale\\s/.test(document.getElementById('log').innerText)")
+    assert await page.value("document.title[0]") == "\u25b2"
+    assert await page.value(LOW_CONTRAST) == []
+    assert await page.value(f"{pill('polymarket')}") == "live"
+    assert await page.value("document.getElementById('spoken').textContent") == (
+        "No price of kalshi can be trusted"
+    )
+
+
+async def lost_after_s(page: Page, since_s: float) -> float:
+    """Wait until the page says that it hears nothing; return how long that took."""
+    await page.until(f"!{LOST}.hidden && document.title.includes('No word')")
+    return time.monotonic() - since_s
+
+
+async def test_the_page_says_that_it_has_lost_the_feed_and_finds_it_again(
+    page: Page, redis_url: str, sim: SimServer, unused_tcp_port: int
+) -> None:
+    """Within 3 s, whether its process was killed or hangs; nothing on it passes for current."""
+    env = environment_for(sim, redis_url, http__port=str(unused_tcp_port))
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with reading(redis_url) as reader, feed_process(env) as process:
+        await reader.until(lambda: reader.state("kalshi") == "live", 20.0)
+        await open_page(page, url)
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGSTOP)
+        assert await lost_after_s(page, began_s) < 3.0
+        process.send_signal(signal.SIGCONT)
+        await page.until(f"{LOST}.hidden && {HEADLINE} === 'All is well'")
+        began_s = time.monotonic()
+        process.kill()
+        assert await lost_after_s(page, began_s) < 3.0
+    text = await page.value(f"{LOST}.innerText")
+    assert "what you see is old" in text
+    assert "FeedDown" in text
+    seen = "getComputedStyle(document.querySelector('.pill'), '::before').content"
+    assert "was" in await page.value(seen)
+    assert await page.value(LOW_CONTRAST) == []
+    assert await broken_rules(page) == []
+    async with feed_process(env):
+        await page.until(f"{LOST}.hidden && {HEADLINE} === 'All is well'")
+        await page.until("/this page\\s*started/.test(document.getElementById('log').innerText)")
+        await page.until(f"{rows('row.innerText.includes(`live`)')} >= 20")
+        # What the browser says of a server that was away is no fault of the page.
+        assert [e for e in page.errors if "ERR_" not in e] == []
+
+
+async def test_a_redis_that_is_away_comes_first(page: Page, sim: SimServer) -> None:
+    with valkey() as server:
+        settings = settings_for(sim, url_of(server), redis__io_timeout_s="0.5")
+        async with running(settings) as (_, found):
+            await open_page(page, found.http_url)
+            server.stop()
+            await page.until(f"{HEADLINE} === 'Readers get no prices: Redis is away'")
+            assert await page.value(pill("redis")) == "away"
+            told = await page.value("document.querySelector('#findings li').innerText")
+            assert "FeedRedisDisconnected" in told
+            # Titles are in Redis; ids are known here.
+            await page.value("document.getElementById('q').focus()")
+            await page.type(sim.kalshi_tickers[0].lower())
+            await page.until(
+                "/titles cannot be searched/.test(document.querySelector('#found').value)"
+            )
+            assert await page.value("document.querySelectorAll('#hits tr').length") >= 1
+            assert page.errors == []
 
 
 async def test_the_keyboard_is_enough(page: Page, redis_url: str, sim: SimServer) -> None:
@@ -161,6 +274,32 @@ async def test_the_keyboard_is_enough(page: Page, redis_url: str, sim: SimServer
         await page.press("Escape", 27)
         await page.until("document.getElementById('market').hidden")
         assert await page.value(f"{focused}.textContent") == title
+        assert "#" not in await page.value("location.href")
+        assert page.errors == []
+
+
+async def test_arrows_walk_the_list_and_the_way_back_closes_a_market(
+    page: Page, redis_url: str, sim: SimServer
+) -> None:
+    focused = "document.activeElement"
+    async with running(settings_for(sim, redis_url)) as (_, found):
+        await open_page(page, found.http_url)
+        await page.until(f"{rows('row.innerText.includes(`?`)')} === 25")
+        await page.value("document.getElementById('q').focus()")
+        await page.press("ArrowDown", 40)
+        await page.press("ArrowDown", 40)
+        second = await page.value(f"{focused}.textContent")
+        assert second == await page.value(
+            "document.querySelectorAll('#hits button')[1].textContent"
+        )
+        await page.press("Enter", 13)
+        await page.until(f"{focused}.textContent === {second!r} && {focused}.id === 'market-title'")
+        await page.value("history.back()")
+        await page.until("document.getElementById('market').hidden")
+        assert await page.value(f"{focused}.textContent") == second
+        await page.value("history.forward()")
+        await page.until("!document.getElementById('market').hidden")
+        assert await page.value("document.getElementById('market-title').textContent") == second
         assert page.errors == []
 
 
@@ -181,6 +320,10 @@ async def test_a_hostile_title_is_text(page: Page, redis_url: str, sim: SimServe
         await page.value("document.getElementById('search').requestSubmit()")
         await page.until(f"document.querySelector('#hits button')?.textContent === {shown!r}")
         assert await page.value("document.querySelectorAll('main img, main script').length") == 0
+        assert await page.value("document.documentElement.scrollWidth") == 1_280
+        sticking_out = "[...document.querySelectorAll('#market, #list')]"
+        sticking_out += ".filter((e) => e.scrollWidth > e.clientWidth).length"
+        assert await page.value(sticking_out) == 0
         assert page.errors == []
 
 
@@ -201,6 +344,7 @@ async def test_it_fits_and_can_be_read(
     async with running(settings_for(sim, redis_url)) as (_, found):
         await open_page(page, found.http_url)
         await page.value("document.querySelectorAll('#hits button')[2].click()")
+        await page.value("document.activeElement.blur()")  # no ring: nobody uses the keyboard here
         await page.until("document.querySelectorAll('#levels tr').length > 2")
         await page.value("document.getElementById('why').open = true")
         await page.until("document.getElementById('because').innerText.includes('live price')")
@@ -209,9 +353,14 @@ async def test_it_fits_and_can_be_read(
         assert width < 390 or not await page.value(wide)
         assert await page.value(LOW_CONTRAST) == []
         assert await page.value(NAMELESS) == []
+        assert await broken_rules(page) == []
+        # What moves costs a processor of whoever looks.
+        assert await page.value("document.getAnimations().length") == 0
         assert await page.value("getComputedStyle(document.body).colorScheme") == "light dark"
         assert page.errors == []
         await page.until("document.getElementById('market-title').innerText.includes('?')")
         if name == "narrow":
-            await page.value("document.getElementById('market').scrollIntoView()")
-        await picture(page, name, after_s=25.0)
+            await page.value("document.getElementById('close').click()")
+            await page.value("scrollTo(0, 0)")
+        if name != "least":
+            await picture(page, name, after_s=25.0)

@@ -19,6 +19,7 @@ from arbees_feed.ops.listeners import MOST, Listeners, Pace
 from arbees_feed.ops.metrics import Metrics
 from arbees_feed.ops.overview import (
     Delay,
+    Finding,
     Found,
     Hit,
     MarketNow,
@@ -26,7 +27,9 @@ from arbees_feed.ops.overview import (
     RedisNow,
     StatusNow,
     VenueNow,
+    Verdict,
 )
+from arbees_feed.ops.statuspage import SEARCHES_AT_MOST
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"' & $venues ${hits}"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -39,6 +42,8 @@ class FakeOverview:
         self.asked: list[tuple[str, int]] = []
         self.made = 0
         self.padding = ""
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     def status(self) -> StatusNow:
         self.made += 1
@@ -53,9 +58,11 @@ class FakeOverview:
             unanswered=0, conflated=0, errors=0,
         )  # fmt: skip
         delay = Delay("publish lag", "frame read", 0.1, 0.2, None, 3, 0.0)
+        finding = Finding("bad", "kalshi", HOSTILE, "wait", "FeedVenueNotLive")
         return StatusNow(
             version="1", at_ns=2, uptime_s=float(self.made), ready=False,
             missing={"kalshi": HOSTILE}, venues=[venue], redis=redis, delays=[delay],
+            verdict=Verdict("bad", "No price of kalshi can be trusted", [finding]),
         )  # fmt: skip
 
     def prices(self, markets: Sequence[str]) -> list[PriceNow]:
@@ -69,6 +76,7 @@ class FakeOverview:
 
     async def search(self, text: str, limit: int) -> Found:
         self.asked.append((text, limit))
+        await self.may_answer.wait()
         return Found([Hit("KX-1", "kalshi", HOSTILE, "", "", PriceNow("KX-1", "live", bid=0.4))])
 
 
@@ -135,19 +143,35 @@ async def test_a_browser_gets_the_page_and_others_json(
     assert page["pages"][-3:] == ["/events", "/markets?q=<text>", "/market/<market>"]
 
 
+PARTS = sorted(
+    file.name for file in (files("arbees_feed.ops") / "page").iterdir() if "html" not in file.name
+)
+
+
 async def test_all_that_the_page_loads_is_served_by_us(
     url: str, client: aiohttp.ClientSession
 ) -> None:
+    """The script's own parts too: each part of the folder is wanted by another, and is there."""
     _, text = await text_of(client, url, **BROWSER)
     page = Elements(text)
-    loaded = [element["src"] for tag in ("script", "img") for element in page.all(tag)]
-    loaded += [element["href"] for element in page.all("link")]
-    assert sorted(set(map(str, loaded))) == ["/status.css", "/status.js", "/status.svg"]
-    for path in set(loaded):
+    wanted = [element["src"] for tag in ("script", "img") for element in page.all(tag)]
+    wanted += [element["href"] for element in page.all("link")]
+    for path in (f"/page/{part}" for part in PARTS):
         status, text = await text_of(client, f"{url}{path}")
         assert status == 200
         # Nothing in them leads elsewhere; a namespace is a name only.
         assert set(re.findall(r"https?://[^\"'\s)]+", text)) <= {"http://www.w3.org/2000/svg"}
+        wanted += [f"/page/{name}" for name in re.findall(r'from "\./(\w+\.js)"', text)]
+    assert sorted(set(map(str, wanted))) == [f"/page/{part}" for part in PARTS]
+
+
+@pytest.mark.parametrize("name", ["index.html", "..%2Fhttp.py", "x.js", "page%2Fdom.js"])
+async def test_nothing_but_the_parts_of_the_page_is_served(
+    name: str, url: str, client: aiohttp.ClientSession
+) -> None:
+    status, text = await text_of(client, f"{url}/page/{name}")
+    assert status == 404
+    assert "import" not in text
 
 
 async def test_the_policy_lets_no_inline_script_in_and_the_page_has_none(
@@ -159,14 +183,15 @@ async def test_the_policy_lets_no_inline_script_in_and_the_page_has_none(
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
     assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
-    assert [script["src"] for script in page.all("script")] == ["/status.js"]
+    assert [script["src"] for script in page.all("script")] == ["/page/status.js"]
     for _, attributes in page.found:
         assert not any(name == "style" or name.startswith("on") for name in attributes)
     assert page.all("style") == []
 
 
 @pytest.mark.parametrize(
-    "path", ["/status.js", "/status.css", "/status.svg", "/markets", "/market/KX-1", "/market/X"]
+    "path",
+    [*(f"/page/{part}" for part in PARTS), "/page/x", "/markets", "/market/KX-1", "/market/X"],
 )
 async def test_every_answer_carries_the_policy(
     path: str, url: str, client: aiohttp.ClientSession
@@ -183,17 +208,25 @@ async def test_without_a_script_there_are_tables_and_hostile_text_stays_text(
     async with client.get(url, headers=BROWSER, params={"q": '"><script>x'}) as answer:
         page = Elements(await answer.text())
     assert overview.asked == [('"><script>x', 25)]
-    assert page.all("script") == [{"src": "/status.js", "defer": None}]
-    assert {img["src"] for img in page.all("img")} == {"/status.svg"}
+    assert page.all("script") == [{"src": "/page/status.js", "type": "module"}]
+    assert {img["src"] for img in page.all("img")} == {"/page/status.svg"}
     assert next(i for i in page.all("input"))["value"] == '"><script>x'
     # The reason (above and in its row) and the title, as they were written.
     assert page.text.count(HOSTILE) == 3
+    for part in (
+        "No price of kalshi can be trusted",
+        "wait",
+        "docs/operations.md: FeedVenueNotLive",
+    ):
+        assert part in page.text
+    assert {"data-tone": "bad"} in page.all("li")
     for cell in ("1 of 2", "3 of 4", "5 of 6", "50.00%", "KX-1", "0.4"):
         assert cell in page.text
 
 
-def test_the_script_never_takes_text_for_markup() -> None:
-    script = (files("arbees_feed.ops") / "page" / "status.js").read_text()
+@pytest.mark.parametrize("part", [part for part in PARTS if part.endswith(".js")])
+def test_the_script_never_takes_text_for_markup(part: str) -> None:
+    script = (files("arbees_feed.ops") / "page" / part).read_text()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
 
 
@@ -232,6 +265,31 @@ async def test_a_search_beyond_its_limits_is_refused(
     assert overview.asked == []
 
 
+async def test_searches_beyond_what_may_be_under_way_are_told_to_come_again(
+    url: str, overview: FakeOverview, client: aiohttp.ClientSession
+) -> None:
+    overview.may_answer.clear()
+    waiting = [
+        asyncio.ensure_future(text_of(client, f"{url}/markets?q={n}"))
+        for n in range(SEARCHES_AT_MOST)
+    ]
+    async with asyncio.timeout(5):
+        while len(overview.asked) < SEARCHES_AT_MOST:  # noqa: ASYNC110 - nobody else waits for it
+            await asyncio.sleep(0)
+    refused = {"error": "too many searches at a time: ask again"}
+    status, text = await text_of(client, f"{url}/markets?q=more")
+    assert (status, json.loads(text)) == (503, refused)
+    # The page itself comes all the same.
+    status, text = await text_of(client, f"{url}/?q=more", **BROWSER)
+    assert (status, refused["error"] in text) == (200, True)
+    assert len(overview.asked) == SEARCHES_AT_MOST
+    waiting.pop().cancel()  # who goes away makes room
+    overview.may_answer.set()
+    assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * len(waiting)
+    status, _ = await text_of(client, f"{url}/markets?q=again")
+    assert status == 200
+
+
 async def test_a_market_comes_with_its_ladder(url: str, client: aiohttp.ClientSession) -> None:
     status, text = await text_of(client, f"{url}/market/KX-1")
     told = json.loads(text)
@@ -248,7 +306,7 @@ async def test_an_unknown_market_is_404(
     assert (status, json.loads(text)) == (404, {"error": error})
 
 
-@pytest.mark.parametrize("path", ["/events", "/markets", "/market/KX-1", "/status.js"])
+@pytest.mark.parametrize("path", ["/", "/events", "/markets", "/market/KX-1", "/page/status.js"])
 async def test_other_names_and_other_methods_are_sent_away(
     path: str, url: str, client: aiohttp.ClientSession
 ) -> None:
@@ -269,6 +327,18 @@ async def test_what_another_site_makes_a_browser_ask_is_refused(
     assert (overview.asked, overview.made) == ([], 0)
     async with client.get(f"{url}{path}", headers={"Sec-Fetch-Site": "same-origin"}) as answer:
         assert answer.status == 200
+        assert not any(name.startswith("Access-Control") for name in answer.headers)
+
+
+async def test_another_site_may_lead_to_the_page_but_not_make_it_search(
+    url: str, overview: FakeOverview, client: aiohttp.ClientSession
+) -> None:
+    from_there = {**BROWSER, "Sec-Fetch-Site": "cross-site"}
+    async with client.get(url, headers=from_there, params={"q": "fed"}) as answer:
+        page = Elements(await answer.text())
+    assert (answer.status, overview.asked) == (200, [])
+    # The page itself searches once it is loaded.
+    assert next(i for i in page.all("input"))["value"] == "fed"
 
 
 async def test_a_stream_without_a_body_is_not_begun(
