@@ -30,9 +30,12 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
 # -- the image -------------------------------------------------------------------------------------
 FROM python:3.13-slim
 
-# The number is fixed, so that a secret file can be given to it: chown 10001 FILE.
+# The number is fixed, so that a secret file can be given to it: chown 10001 FILE. Another user may
+# run it (FEED_USER), so both folders are open; a new volume takes owner and mode of its folder here.
 RUN groupadd --gid 10001 feed \
  && useradd --uid 10001 --gid 10001 --create-home --home-dir /home/feed --shell /usr/sbin/nologin feed \
+ && chmod 755 /home/feed \
+ && install --directory --owner feed --group feed --mode 777 /home/feed/incidents \
  && python -m pip uninstall --yes --quiet --root-user-action=ignore pip
 
 COPY --from=build /opt/feed /opt/feed

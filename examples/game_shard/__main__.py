@@ -26,7 +26,7 @@ from game_shard.mapping import (
     markets_of_game,
 )
 from game_shard.outputs import CsvFile, Stream
-from game_shard.scores import SimulatedGame
+from game_shard.scores import SimulatedGame, simulated_stream
 from game_shard.shard import GameShard
 from game_shard.signals import Rules
 
@@ -48,7 +48,7 @@ def options() -> argparse.Namespace:
 
 
 async def run(given: argparse.Namespace) -> None:
-    """Run the shard until SIGTERM or SIGINT, then say what it did."""
+    """Run the shard until its games are over, SIGTERM or SIGINT, then say what it did."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -60,7 +60,7 @@ async def run(given: argparse.Namespace) -> None:
             if stop.is_set():
                 return
             shard = GameShard(
-                {game.id: simulated(game) for game in file.games},
+                simulated_stream({game.id: simulated(game) for game in file.games}),
                 markets,
                 checked_pairs(pairs, markets),
                 Rules(file.limits, file.fees),
@@ -86,7 +86,7 @@ def connected(url: str) -> Any:
 
 
 def simulated(game: Game) -> SimulatedGame:
-    """Return the invented scores of a game; a real source of scores goes here."""
+    """Return the invented scores of a game; with a real score stream this goes."""
     start_s = time.time() if game.start_s is None else game.start_s
     return SimulatedGame(game.seed, start_s, game.length_s)
 
@@ -96,14 +96,21 @@ async def find_markets(
 ) -> dict[str, Sequence[GameMarket]]:
     """Return the markets of each game; wait for metadata of events that is not there yet."""
     markets: dict[str, Sequence[GameMarket]] = {}
-    for game in file.games:
-        found = await markets_of_game(client, game, key_prefix)
-        if not found:
-            _log.info("waiting for markets", game=game.id, events=dict(game.events))
-        while not found and not stop.is_set():
-            await asyncio.sleep(LOOK_AGAIN_S)
-            found = await markets_of_game(client, game, key_prefix)
-        markets[game.id] = found
+    told: set[str] = set()
+    while not stop.is_set():
+        for game in file.games:
+            if game.id not in markets and (
+                found := await markets_of_game(client, game, key_prefix)
+            ):
+                markets[game.id] = found
+        missing = [game for game in file.games if game.id not in markets]
+        if not missing:
+            break
+        for game in missing:
+            if game.id not in told:
+                _log.info("waiting for markets", game=game.id, events=dict(game.events))
+        told.update(game.id for game in missing)
+        await asyncio.sleep(LOOK_AGAIN_S)
     return markets
 
 
@@ -132,7 +139,7 @@ def set_up_logging() -> None:
 
 
 def main() -> int:
-    """Return the exit code: 0 after a stop, 2 for wrong settings, 1 for anything else."""
+    """Return the exit code: 0 after the games or a stop, 2 for wrong settings, 1 for the rest."""
     set_up_logging()
     code = 0
     try:

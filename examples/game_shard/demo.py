@@ -14,8 +14,9 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,11 @@ FEED_LINES: Final = 1
 START_S: Final = 20.0
 STOP_S: Final = 10.0
 READ_MS: Final = 500
+WIDTH: Final = 80
+HEADING: Final = (
+    f"{'UTC':8} {'kind':5} {'score':>5} {'qty':>3} {'what is bought, at which price':39} "
+    f"{'edge':>5} {'profit':>6}"
+)
 
 
 class Failed(Exception):
@@ -65,14 +71,15 @@ class Child:
         lines = self.log.read_text(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "")
 
-    async def ended(self) -> None:
-        """Wait for an end that nobody asked for.
+    async def ended(self, *, may_end: bool) -> None:
+        """Wait for its end.
 
         Raises:
-            Failed: when it has ended.
+            Failed: it ended, and it may not, or not so.
         """
-        await self._process.wait()
-        raise Failed(f"{self.name} ended: {self.last_words()}")
+        code = await self._process.wait()
+        if code or not may_end:
+            raise Failed(f"{self.name} ended: {self.last_words()}")
 
     async def stop(self) -> None:
         """Ask it to stop with SIGTERM, and end it if it does not."""
@@ -133,17 +140,20 @@ async def demo(given: argparse.Namespace, stop: asyncio.Event) -> None:
         shard = await start(
             child("the shard", folder, *command, "--csv", str(csv), "--redis-url", url)
         )
-        print(f"watching 3 games; redis-cli -u {url} XREAD STREAMS {STREAM} 0", flush=True)
-        await _watch(url, [venues, feed, shard], given.seconds, stop)
+        print(f"3 games of {given.length_s:g} s; Ctrl-C ends. What is found is also here:")
+        print(f"redis-cli -u {url} XREAD STREAMS {STREAM} 0\n\n{HEADING}", flush=True)
+        await _watch(url, (venues, feed), shard, given.seconds, stop)
         await shard.stop()
         print(_summary(shard.last_words()), flush=True)
 
 
 async def _watch(
-    url: str, children: list[Child], seconds: float | None, stop: asyncio.Event
+    url: str, others: Sequence[Child], shard: Child, seconds: float | None, stop: asyncio.Event
 ) -> None:
+    """Print what is found until the time is up, the games are over, or *stop* is set."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each.ended()) for each in children]
+        tasks = [group.create_task(each.ended(may_end=False)) for each in others]
+        tasks.append(group.create_task(_until_over(shard, stop)))
         group.create_task(_print_found(url, stop))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -151,6 +161,12 @@ async def _watch(
         stop.set()
         for task in tasks:
             task.cancel()
+
+
+async def _until_over(shard: Child, stop: asyncio.Event) -> None:
+    await shard.ended(may_end=True)
+    print("all games are over", flush=True)
+    stop.set()
 
 
 async def _print_found(url: str, stop: asyncio.Event) -> None:
@@ -169,35 +185,40 @@ async def _print_found(url: str, stop: asyncio.Event) -> None:
 
 
 def line_of(row: Mapping[str, str]) -> str:
-    """Return an opportunity as a line for people."""
+    """Return an opportunity as a line for people, of 80 columns at most."""
     legs = " + ".join(
         f"{row[f'{leg}_side']} {short(row[f'{leg}_market'])} {row[f'{leg}_price']}"
         for leg in ("leg1", "leg2")
         if row[f"{leg}_market"]
     )
-    head = f"{row['found_at'][11:23]} {row['kind']:5} {row['score']:>5} {row['contracts']:>3} x"
-    return f"{head} {legs}: edge {float(row['edge']):.3f}, {float(row['profit']):.2f} dollars"
+    head = f"{row['found_at'][11:19]} {row['kind']:5} {row['score']:>5} {row['contracts']:>3}"
+    return f"{head} {legs:39} {float(row['edge']):5.3f} {float(row['profit']):6.2f}"
 
 
 def short(market: str) -> str:
-    """Return what tells a market: a ticker without its series, or the end of a token."""
-    return f"…{market[-6:]}" if market.isdigit() else market.partition("-")[2]
+    """Return what tells a market: a ticker without series and date, or the end of a token."""
+    return f"…{market[-4:]}" if market.isdigit() else market.partition("-")[2][7:]
 
 
 def _summary(line: str) -> str:
-    """Return the last line of the shard's log in words."""
+    """Return the last line of the shard's log in words, over several lines."""
     try:
         counts: dict[str, Any] = json.loads(line or "{}")
     except ValueError:
         return line
     shown = [f"{name} {value}" for name, value in counts.items() if isinstance(value, int)]
-    return "the shard stopped: " + (", ".join(shown) or "it had not begun")
+    said = "the shard stopped: " + (", ".join(shown) or "it had not begun")
+    return textwrap.fill(said, WIDTH, break_on_hyphens=False)
 
 
 def main() -> int:
     """Return the exit code."""
     parser = argparse.ArgumentParser(prog="game_shard.demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, help="stop after so long; else on Ctrl-C")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="stop after so long; else at the end of the games, or on Ctrl-C",
+    )
     parser.add_argument("--length-s", type=float, default=120.0, help="how long a game takes")
     parser.add_argument("--csv", type=Path, help="keep the opportunities in this file")
     given = parser.parse_args()

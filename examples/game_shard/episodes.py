@@ -2,12 +2,13 @@
 
 An opportunity opens when it is first seen and lasts until trusted prices show that it is gone.
 While it lasts, new sizes, small moves and repeated messages say nothing new. Prices that can't be
-trusted do not end it, they suspend it: when they come back as they were, it is the same one.
+trusted do not end it, they suspend it: when they come back as they were, it is the same one. An
+offer that is trusted and too small, or none at all, ends it.
 """
 
 from typing import Literal
 
-from game_shard.signals import Key, Verdict
+from game_shard.signals import EMPTY, TOO_SMALL, Key, Verdict
 
 News = Literal["found", "gone", "refused", ""]
 
@@ -25,6 +26,8 @@ class Episodes:
         if verdict.refused:
             known = self._refused.get(key)
             self._refused[key] = verdict.refused
+            if verdict.refused in (EMPTY, TOO_SMALL) and self._open.pop(key, None) is not None:
+                return "gone"
             return "" if known == verdict.refused else "refused"
         was_suspended = self._refused.pop(key, None) is not None
         if found is None:

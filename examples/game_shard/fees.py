@@ -21,8 +21,8 @@ class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kalshi_rate: Decimal = Decimal("0.07")
     """Kalshi: 0.07 for most series, times the series' `fee_multiplier`."""
     polymarket_rate: Decimal = Decimal("0.05")
-    """Polymarket: `feeSchedule.rate` of the market, which differs by category; 0 where
-    `feesEnabled` is false."""
+    """Polymarket: `feeSchedule.rate` of the market, which differs by category (0.03 was seen for
+    games, 0.07 for crypto); 0 where `feesEnabled` is false. This is on the safe side for games."""
 
 
 def taker_fee(platform: str, contracts: Decimal, price: Decimal, fees: Fees) -> Decimal:

@@ -111,7 +111,8 @@ async def markets_of_game(client: Any, game: Game, key_prefix: str = "") -> list
     """Return the markets of a game: those of the file, and those of its events in Redis by now.
 
     Markets of an event whose YES is no team of the game (totals, spreads) are left out. Nothing is
-    returned as long as an event has none: its metadata is still to come.
+    returned as long as an event has none, or the feed has not told of the event itself, which it
+    does after its markets: some of them may still be to come.
     """
     found = {market.id: market for market in game.markets}
     for platform, events in game.events.items():
@@ -127,7 +128,9 @@ async def markets_of_game(client: Any, game: Game, key_prefix: str = "") -> list
 async def _markets_of_event(
     client: Any, game: Game, platform: Platform, event: str, key_prefix: str
 ) -> list[GameMarket]:
-    found = []
+    found: list[GameMarket] = []
+    if not await client.hexists(f"{key_prefix}event:{event}:meta", "platform"):
+        return found
     for market in sorted(await client.smembers(f"{key_prefix}event:{event}:markets")):
         outcome = await client.hget(f"{key_prefix}market:{market}:meta", "outcome_yes")
         pays_on = outcome_of(game, outcome or "")

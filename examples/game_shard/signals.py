@@ -7,7 +7,7 @@ Two signals, both of them orders that would be filled at once (taker orders):
   pays.
 
 Both count the venues' fees, and both refuse to look at prices that are not live, too old or empty,
-and at games that are over.
+and at games that are over or of which nothing certain is known.
 """
 
 from decimal import ROUND_FLOOR, Decimal
@@ -16,12 +16,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from arbees_feed.reader import MarketPrice
+from game_shard.board import NS
 from game_shard.fees import ONE, Fees, taker_fee
 from game_shard.model import GameState, yes_probability
 
 Side = Literal["yes", "no"]
-NS = 1_000_000_000
 
+NO_SCORE = "no score"
 GAME_OVER = "game over"
 NOT_LIVE = "not live"
 TOO_OLD = "too old"
@@ -41,7 +42,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_ahead_s: float = 0.5
     """By how much a price may seem to come from the future: more means that clocks differ, and that
     no age can be believed."""
-    min_contracts: Decimal = ONE
+    max_score_age_s: float = 5.0
+    """The longest silence of the score stream about a game."""
+    min_contracts: Decimal = Decimal(5)
+    """Polymarket takes no smaller order in almost all of its markets (`min_order_size` of
+    `GET /book`)."""
     max_contracts: Decimal = Decimal(100)
 
 
@@ -128,10 +133,15 @@ class Verdict(msgspec.Struct, frozen=True):
     refused: str = ""
 
 
-def refusal(price: MarketPrice | None, state: GameState, now_ns: int, limits: Limits) -> str:
+def refusal(price: MarketPrice | None, state: GameState | None, now_ns: int, limits: Limits) -> str:
     """Return why *price* must not be acted on at *now_ns* (Unix ns); empty if it may."""
-    if state.over:
-        return GAME_OVER
+    if state is None:
+        return NO_SCORE
+    return GAME_OVER if state.over else _doubt(price, now_ns, limits)
+
+
+def _doubt(price: MarketPrice | None, now_ns: int, limits: Limits) -> str:
+    """Return what is wrong with *price* itself."""
     if price is None or price.status != "live":
         return NOT_LIVE
     age_s = (now_ns - price.ts_recv_ns) / NS
@@ -164,34 +174,40 @@ def leg_of(price: MarketPrice, side: Side, now_ns: int) -> Leg:
 
 
 def check_model(
-    game_id: str, price: MarketPrice, pays_on: str, state: GameState, now_ns: int, rules: Rules
+    game_id: str,
+    price: MarketPrice,
+    pays_on: str,
+    state: GameState | None,
+    now_ns: int,
+    rules: Rules,
 ) -> list[Verdict]:
     """Compare both sides of a market with what the model says they are worth."""
-    yes = yes_probability(state, pays_on)
     refused = refusal(price, state, now_ns, rules.limits)
-    verdicts = []
-    worths: tuple[tuple[Side, Decimal], ...] = (("yes", yes), ("no", ONE - yes))
-    for side, worth in worths:
-        key = Key("model", game_id, price.market_id, "", side)
-        if refused:
-            verdicts.append(Verdict(key, refused=refused))
-        else:
-            verdicts.append(_judge(key, (leg_of(price, side, now_ns),), worth, state, rules))
-    return verdicts
+    sides: tuple[Side, Side] = ("yes", "no")
+    keys = [Key("model", game_id, price.market_id, "", side) for side in sides]
+    if refused or state is None:
+        return [Verdict(key, refused=refused) for key in keys]
+    yes = yes_probability(state, pays_on)
+    worths = {"yes": yes, "no": ONE - yes}
+    return [
+        _judge(key, (leg_of(price, key.side, now_ns),), worths[key.side], state, rules)
+        for key in keys
+    ]
 
 
 def check_pair(
     game_id: str,
     pair: Pair,
     prices: tuple[MarketPrice | None, MarketPrice | None],
-    state: GameState,
+    state: GameState | None,
     now_ns: int,
     rules: Rules,
 ) -> list[Verdict]:
     """Compare what both ways to own a sure dollar cost; *prices* are Kalshi's and Polymarket's.
 
     Of a pair of polarity `same`, YES of one and NO of the other pay 1.00 together, whoever wins; of
-    an inverted one, both YES or both NO.
+    an inverted one, both YES or both NO. The dollar is as sure without a score, but how long it is
+    tied up, and whether the venues still quote in earnest, is not.
     """
     kalshi, polymarket = prices
     refused = refusal(kalshi, state, now_ns, rules.limits)
@@ -200,7 +216,7 @@ def check_pair(
     sides: tuple[tuple[Side, Side], ...] = (("yes", "no"), ("no", "yes"))
     for side, opposite in sides:
         key = Key("cross", game_id, pair.kalshi, pair.polymarket, side)
-        if refused or kalshi is None or polymarket is None:
+        if refused or kalshi is None or polymarket is None or state is None:
             verdicts.append(Verdict(key, refused=refused))
             continue
         other = opposite if pair.polarity == "same" else side

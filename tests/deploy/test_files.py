@@ -13,11 +13,14 @@ from arbees_feed.config.sources import ALIASES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ("docker-compose.yml", "docker-compose.override.yml")
+DEMO = ("demo", "demo-shard", "sim")
+"""What runs our image in the demo, beside its Redis."""
 LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
     "requirements-build.lock",
     "requirements-bench.lock",
+    "requirements-docs.lock",
 )
 
 
@@ -65,11 +68,11 @@ def test_ports_are_opened_on_loopback_only() -> None:
     ports = [
         port for file in COMPOSE for s in services(file).values() for port in s.get("ports", [])
     ]
-    assert len(ports) == 5
+    assert len(ports) == 6
     assert all(str(port).startswith("127.0.0.1:") for port in ports)
 
 
-@pytest.mark.parametrize("name", ["feed", "demo", "sim"])
+@pytest.mark.parametrize("name", ["feed", *DEMO])
 def test_our_containers_may_do_little(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True
@@ -79,14 +82,16 @@ def test_our_containers_may_do_little(name: str) -> None:
     assert int(service["stop_grace_period"].removesuffix("s")) > 5 + 1
 
 
-def test_the_feed_waits_for_a_healthy_redis() -> None:
-    for name in ("feed", "demo"):
-        assert services()[name]["depends_on"]["redis"]["condition"] == "service_healthy"
-    assert services()["redis"]["healthcheck"]["test"]
+@pytest.mark.parametrize(("name", "its_redis"), [("feed", "redis"), ("demo", "demo-redis")])
+def test_a_feed_waits_for_a_healthy_redis(name: str, its_redis: str) -> None:
+    assert services()[name]["depends_on"][its_redis]["condition"] == "service_healthy"
+    assert services()[its_redis]["healthcheck"]["test"]
+    assert f"ARBEES_REDIS__URL=redis://{its_redis}:6379/0" in services()[name]["environment"]
 
 
-def test_redis_keeps_nothing_and_evicts_nothing() -> None:
-    command = " ".join(services()["redis"]["command"])
+@pytest.mark.parametrize("name", ["redis", "demo-redis"])
+def test_redis_keeps_nothing_and_evicts_nothing(name: str) -> None:
+    command = " ".join(services()[name]["command"])
     assert "--save  --appendonly no" in command
     assert "--maxmemory-policy noeviction" in command
 
@@ -94,7 +99,36 @@ def test_redis_keeps_nothing_and_evicts_nothing() -> None:
 def test_simulated_venues_start_only_when_asked_for() -> None:
     started = [name for name, service in services().items() if "profiles" not in service]
     assert sorted(started) == ["feed", "redis"]
-    assert services()["sim"]["profiles"] == services()["demo"]["profiles"] == ["demo"]
+    of_demo = [name for name, service in services().items() if service.get("profiles") == ["demo"]]
+    assert sorted(of_demo) == sorted((*DEMO, "demo-redis"))
+
+
+def test_the_demo_shares_nothing_with_the_live_feed() -> None:
+    """Neither does it need anything live, so it can be started alone by its name."""
+    names_of_demo = {*DEMO, "demo-redis"}
+    used = {name: {v.split(":")[0] for v in s.get("volumes", ())} for name, s in services().items()}
+    for name in names_of_demo:
+        service = services()[name]
+        assert set(service.get("depends_on", {})) <= names_of_demo
+        assert used[name] & used["feed"] == set()
+        urls = re.findall(r"://([\w-]+)", str([service.get("environment"), service.get("command")]))
+        assert set(urls) <= names_of_demo
+
+
+def test_what_the_demo_runs_is_mounted_and_read_only() -> None:
+    for name in ("sim", "demo-shard"):
+        service = services()[name]
+        assert "./examples:/opt/examples:ro" in service["volumes"]
+        assert service["environment"] == ["PYTHONPATH=/opt/examples"]
+        module = service["entrypoint"][-1].replace(".", "/")
+        path = ROOT / "examples" / module
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+
+
+def test_volumes_are_declared_and_used() -> None:
+    document = yaml.safe_load((ROOT / COMPOSE[0]).read_text())
+    mounts = [v.split(":")[0] for s in services().values() for v in s.get("volumes", ())]
+    assert {name for name in mounts if not name.startswith("./")} == set(document["volumes"])
 
 
 def test_every_setting_can_be_given_to_the_container() -> None:
@@ -117,6 +151,15 @@ def test_env_example_names_real_variables() -> None:
     of_compose = set(re.findall(r"\$\{(\w+)", "".join((ROOT / f).read_text() for f in COMPOSE)))
     assert named <= variables() | of_compose
     assert of_compose <= named
+
+
+def test_incidents_go_to_a_volume_that_any_user_of_the_container_can_write_to() -> None:
+    (folder,) = re.findall(
+        r"^#ARBEES_INCIDENTS__DIR=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE
+    )
+    assert f"incidents:{folder}" in services()["feed"]["volumes"]
+    made = " ".join(rest for word, rest in instructions() if word == "RUN")
+    assert re.search(rf"--mode 777 {folder}\b", made)
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:

@@ -34,7 +34,7 @@ SERVICES = ("prometheus", "grafana")
 OF_PROMETHEUS = {"up", "ALERTS", "scrape_duration_seconds"}
 ADDED_BY_PROMETHEUS = {"instance", "job"}
 AFTER_A_FAILURE = {"arbees_feed_redis_errors_by_kind_total", "arbees_feed_unknown_fields_total"}
-"""These have a sample only once something has failed; test_readme.py knows them, too."""
+"""These have a sample only once something has failed; tests/docs/test_tables.py knows them, too."""
 
 
 @cache

@@ -18,7 +18,7 @@ from arbees_feed.sim.world import Group, Market
 DOLLAR = 10_000
 CONTRACT = 1_000_000
 MIN_EDGE = Fraction(1, 100)
-MOST = 100
+LEAST, MOST = 5, 100
 
 
 class Expected(NamedTuple):
@@ -116,7 +116,7 @@ def pays(legs: list[tuple[Market, str]], value: Fraction) -> bool:
     """Tell whether buying *legs* leaves enough of *value* a contract."""
     offers = [on_offer(market, side) for market, side in legs]
     contracts = min(MOST, *(size // CONTRACT for _, size in offers))
-    if contracts < 1:
+    if contracts < LEAST:
         return False
     cost = sum(
         cost_of(market.venue, contracts, price)

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from game_shard.demo import HEADING, line_of
 from game_shard.mapping import checked_pairs, load_games, load_pairs
 from game_shard.outputs import COLUMNS
 from game_shard.signals import Limits
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHARD = EXAMPLES / "game_shard"
+FOUND = re.compile(r"[\d:]{8} (model|cross) ")
 README = (SHARD / "README.md").read_text()
 
 
@@ -103,12 +105,47 @@ def test_the_demo_finds_something_and_leaves_nothing_behind(tmp_path: Path) -> N
         timeout=50,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    found = [line for line in lines if re.match(r"[\d:.]+ (model|cross) ", line)]
+    lines, _, last = done.stdout.partition("the shard stopped: ")
+    found = [line for line in lines.splitlines() if FOUND.match(line)]
     assert found
-    assert lines[-1].startswith("the shard stopped: ")
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
     rows = (tmp_path / "found.csv").read_text().splitlines()[1:]
-    assert f"stream_written {len(rows)}," in lines[-1]
+    assert f"stream_written {len(rows)}," in " ".join(last.split())
+
+
+@pytest.mark.timeout(60)
+def test_the_demo_ends_with_its_games() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "game_shard.demo", "--length-s", "4"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nall games are over\nthe shard stopped: scores " in done.stdout
+
+
+def test_a_line_of_the_demo_fits_a_terminal_whatever_is_found() -> None:
+    row = dict.fromkeys(COLUMNS, "") | {
+        "found_at": "2026-11-22T09:30:54.123456+00:00",
+        "kind": "cross",
+        "score": "31-28",
+        "contracts": "100",
+        "edge": "0.234000",
+        "profit": "123.4000",
+        "leg1_market": "KXNFLGAME-26NOV26JACTEN-TEN",
+        "leg1_side": "yes",
+        "leg1_price": "0.1710",
+        "leg2_market": "9" * 72 + "18775",
+        "leg2_side": "yes",
+        "leg2_price": "0.5730",
+    }
+    line = line_of(row)
+    assert FOUND.match(line)
+    assert "yes JACTEN-TEN 0.1710 + yes …8775 0.5730" in line
+    assert len(line) <= 80 >= len(HEADING)
 
 
 @pytest.mark.timeout(60)
@@ -121,9 +158,9 @@ def test_ctrl_c_ends_the_demo(tmp_path: Path) -> None:
     )
     with running:
         assert running.stdout is not None
-        assert running.stdout.readline().startswith("watching 3 games; ")
-        assert running.stdout.readline()
+        while not FOUND.match(running.stdout.readline()):
+            assert running.poll() is None
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
     assert running.returncode == 0
-    assert rest.splitlines()[-1].startswith("the shard stopped: prices ")
+    assert "\nthe shard stopped: " in f"\n{rest}"

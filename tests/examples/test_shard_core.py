@@ -3,10 +3,14 @@
 import asyncio
 import csv
 import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
+from game_shard.board import NS, GameUpdate, Scoreboard
 from game_shard.episodes import Episodes
 from game_shard.fees import Fees, kalshi_taker_fee, polymarket_taker_fee, taker_fee
 from game_shard.mapping import (
@@ -15,11 +19,13 @@ from game_shard.mapping import (
     checked_pairs,
     load_games,
     load_pairs,
+    markets_of_game,
     outcome_of,
 )
 from game_shard.model import GameState, home_win_probability, yes_probability
 from game_shard.outputs import COLUMNS, CsvFile, Stream, row_of
-from game_shard.scores import SimulatedGame
+from game_shard.scores import SimulatedGame, is_news, simulated_stream
+from game_shard.shard import GameShard
 from game_shard.signals import (
     Limits,
     Opportunity,
@@ -148,6 +154,54 @@ def test_an_invented_game_is_the_same_for_all_who_know_its_seed() -> None:
     assert max(then.home, then.away) in (3, 7)
 
 
+def told(game: str, home: int, remaining: float = 0.5) -> GameUpdate:
+    return GameUpdate(game, GameState(home, 0, remaining))
+
+
+def test_a_score_is_believed_while_the_stream_speaks() -> None:
+    board = Scoreboard(["A", "B"], max_age_s=5.0)
+    assert board.state_at("A", NOW_NS) is None
+    assert board.take(told("A", 7), NOW_NS)
+    assert board.state_at("A", NOW_NS + 5 * NS) == GameState(7, 0, 0.5)
+    assert board.state_at("A", NOW_NS + 5 * NS + 1) is None
+    assert board.state_at("B", NOW_NS) is None
+    assert not board.take(told("A", 7), NOW_NS + 9 * NS), "the same again is no news"
+    assert board.state_at("A", NOW_NS + 14 * NS) == GameState(7, 0, 0.5)
+
+
+def test_a_game_that_is_over_stays_over() -> None:
+    board = Scoreboard(["A", "B"], max_age_s=5.0)
+    assert board.take(told("A", 7, 0.0), NOW_NS)
+    assert not board.take(told("A", 7, 0.5), NOW_NS + NS)
+    assert board.state_at("A", NOW_NS + 3_600 * NS) == GameState(7, 0, 0.0)
+    assert not board.all_over
+    assert board.take(told("B", 0, 0.0), NOW_NS)
+    assert board.all_over
+
+
+def test_a_game_that_is_not_ours_is_left() -> None:
+    board = Scoreboard(["A"], max_age_s=5.0)
+    assert not board.take(told("elsewhere", 7), NOW_NS)
+    assert not board.all_over
+
+
+def test_a_score_is_told_at_once_and_the_clock_each_second() -> None:
+    early, later = GameState(7, 0, 0.50), GameState(7, 0, 0.49)
+    assert not is_news(later, 100.0, early, now_s=100.9)
+    assert is_news(later, 100.0, early, now_s=101.0)
+    assert is_news(GameState(7, 3, 0.49), 100.0, early, now_s=100.1)
+    assert is_news(GameState(7, 0, 0.0), 100.0, early, now_s=100.1)
+
+
+async def test_the_simulated_stream_tells_of_every_game() -> None:
+    over = SimulatedGame(1, start_s=0.0, length_s=1.0)
+    to_come = SimulatedGame(2, start_s=4e9, length_s=1.0)
+    async with aclosing(simulated_stream({"A": over, "B": to_come})) as stream:
+        first, second = await anext(stream), await anext(stream)
+    assert (first.game_id, first.state.over) == ("A", True)
+    assert second == GameUpdate("B", GameState(0, 0, 1.0))
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -161,11 +215,13 @@ def test_an_invented_game_is_the_same_for_all_who_know_its_seed() -> None:
         (price(age_s=-0.6), HALF, "time of receipt ahead of our clock"),
         (price(bid=0.0, ask=1.0, sizes=(0.0, 0.0)), HALF, "empty"),
         (price(), OVER, "game over"),
+        (price(), None, "no score"),
+        (price(status="stale"), None, "no score"),
         (price(age_s=9.9), HALF, ""),
     ],
 )
 def test_what_cannot_be_trusted_is_refused(
-    what: MarketPrice | None, state: GameState, reason: str
+    what: MarketPrice | None, state: GameState | None, reason: str
 ) -> None:
     assert refusal(what, state, NOW_NS, Limits(max_age_s=10.0)) == reason
 
@@ -175,6 +231,15 @@ def test_a_refused_price_makes_no_opportunity_however_good_it_looks() -> None:
         verdicts = check_model("G", bad, "home", HALF, NOW_NS, Rules())
         assert len(verdicts) == 2
         assert all(verdict.refused and verdict.opportunity is None for verdict in verdicts)
+
+
+def test_without_a_score_nothing_is_judged() -> None:
+    good = price(ask=0.01)
+    verdicts = check_model("G", good, "home", None, NOW_NS, Rules())
+    legs = (good, price("777", "polymarket", ask=0.01))
+    verdicts += check_pair("G", Pair("KX-HOME", "777", "inverted"), legs, None, NOW_NS, Rules())
+    assert [verdict.refused for verdict in verdicts] == ["no score"] * 4
+    assert not found(verdicts)
 
 
 # -- signals ---------------------------------------------------------------------------------------
@@ -214,7 +279,8 @@ def test_an_edge_that_fees_eat_is_none() -> None:
 
 
 def test_an_empty_side_and_crumbs_are_refused_by_themselves() -> None:
-    quote = price(bid=0.0, ask=0.20, sizes=(0.0, 0.9))
+    """Five is the smallest order that Polymarket takes."""
+    quote = price(bid=0.0, ask=0.20, sizes=(0.0, 4.9))
     yes, no = check_model("G", quote, "home", EVEN, NOW_NS, Rules())
     assert (yes.refused, no.refused) == ("too small", "empty")
 
@@ -275,7 +341,7 @@ def of_yes(quote: MarketPrice, state: GameState = HALF) -> Verdict:
 def test_an_opportunity_is_told_once_however_many_messages_repeat_it() -> None:
     episodes = Episodes()
     told = [episodes.news_in(of_yes(price(ask=0.50, age_s=1.0 - seq / 5))) for seq in range(5)]
-    smaller = episodes.news_in(of_yes(price(ask=0.50, sizes=(100.0, 3.0))))
+    smaller = episodes.news_in(of_yes(price(ask=0.50, sizes=(100.0, 7.0))))
     better = episodes.news_in(of_yes(price(ask=0.49)))
     assert (told, smaller, better) == (["found", "", "", "", ""], "", "")
 
@@ -295,6 +361,15 @@ def test_doubt_suspends_it_and_does_not_make_it_new() -> None:
     assert episodes.news_in(of_yes(price(ask=0.48))) == "found", "other prices came out of the dark"
 
 
+@pytest.mark.parametrize("sizes", [(100.0, 4.0), (100.0, 0.0)])
+def test_an_offer_that_is_too_small_or_none_ends_it(sizes: tuple[float, float]) -> None:
+    episodes = Episodes()
+    good, small = of_yes(price(ask=0.50)), of_yes(price(ask=0.50, sizes=sizes))
+    assert small.refused
+    told = [episodes.news_in(verdict) for verdict in (small, good, small, small, good)]
+    assert told == ["refused", "found", "gone", "", "found"]
+
+
 def test_a_score_in_the_dark_makes_it_another_one() -> None:
     episodes = Episodes()
     old = price(ask=0.50, age_s=11.0)
@@ -304,6 +379,64 @@ def test_a_score_in_the_dark_makes_it_another_one() -> None:
         of_yes(price(ask=0.50), GameState(14, 0, 0.5)),
     )
     assert [episodes.news_in(verdict) for verdict in verdicts] == ["found", "refused", "found"]
+
+
+# -- the shard -------------------------------------------------------------------------------------
+
+
+class Kept:
+    """Takes what is found, where the CSV file and the stream would."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, str]] = []
+
+    def write(self, row: dict[str, str]) -> None:
+        self.rows.append(row)
+
+    put = write
+
+
+async def test_scores_that_fall_silent_stop_all_action_until_they_come_again() -> None:
+    now_ns = NOW_NS
+    score = told("G", 0)
+    heard, more = asyncio.Event(), asyncio.Event()
+
+    async def scores() -> AsyncIterator[GameUpdate]:
+        yield score
+        heard.set()
+        await more.wait()
+        yield score
+        yield told("G", 0, 0.0)
+
+    file, stream = Kept(), Kept()
+    shard = GameShard(
+        scores(),
+        {"G": [GameMarket("KX-HOME", "kalshi", "home")]},
+        [],
+        Rules(Limits(max_age_s=60.0, max_score_age_s=5.0)),
+        (cast("CsvFile", file), cast("Stream", stream)),
+        clock_ns=lambda: now_ns,
+    )
+
+    def judge(ask: float) -> int:
+        """Return how many rows there are once this price has come."""
+        shard.check_signals("G", price(ask=ask))
+        assert file.rows == stream.rows
+        return len(file.rows)
+
+    assert judge(0.20) == 0, "nothing is known of the game yet"
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(shard._follow_scores(stop))
+        await heard.wait()
+        assert judge(0.20) == 1
+        now_ns += 6 * NS  # the price is good for a minute
+        assert judge(0.10) == 1, "another price, but who knows how the game stands"
+        more.set()
+        await stop.wait()
+    assert shard._counts["refused: no score"] == 4
+    assert judge(0.10) == 1, "the game is over"
+    assert shard._counts["refused: game over"] == 2
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -404,6 +537,39 @@ def test_the_name_of_an_outcome_tells_the_team() -> None:
         "home",
         "away",
         None,
+    ]
+
+
+class Facts:
+    """Metadata as the feed writes it: markets first, then their event."""
+
+    def __init__(self) -> None:
+        self.members: list[str] = []
+        self.hashes: dict[str, dict[str, str]] = {}
+
+    async def smembers(self, name: str) -> list[str]:
+        assert name == "my:event:E:markets"
+        return self.members
+
+    async def hget(self, name: str, field: str) -> str | None:
+        return self.hashes.get(name, {}).get(field)
+
+    async def hexists(self, name: str, field: str) -> bool:
+        return field in self.hashes.get(name, {})
+
+
+async def test_markets_of_an_event_are_taken_once_all_of_them_are_there() -> None:
+    game = Game(id="G", home="Dallas", away="Seattle", events={"kalshi": ["E"]})
+    facts = Facts()
+    for name, pays_on in (("KX-DAL", "Dallas"), ("KX-SEA", "Seattle"), ("KX-44", "Over 44.5")):
+        assert await markets_of_game(facts, game, "my:") == []
+        facts.members.append(name)
+        facts.hashes[f"my:market:{name}:meta"] = {"outcome_yes": pays_on}
+    assert await markets_of_game(facts, game, "my:") == []
+    facts.hashes["my:event:E:meta"] = {"platform": "kalshi"}
+    assert await markets_of_game(facts, game, "my:") == [
+        GameMarket("KX-DAL", "kalshi", "home"),
+        GameMarket("KX-SEA", "kalshi", "away"),
     ]
 
 
