@@ -25,7 +25,7 @@ UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # -- environment --------------------------------------------------------------------------------
 
@@ -50,6 +50,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.runtime requirements-docs.lock
+	$(PIP) install --require-hashes --no-deps -r requirements-docs.lock
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.dev requirements-bench.lock
 	$(PIP) install --require-hashes --no-deps -r requirements-bench.lock
 	@touch $@
@@ -66,6 +70,8 @@ lock: $(VENV)/.made ## Make the lock files anew from pyproject.toml (newest vers
 	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) --group build --output-file requirements-build.lock
 	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) --group bench \
 		--constraints requirements-dev.lock --output-file requirements-bench.lock
+	$(BIN)/uv pip compile $(UV_FLAGS) $(UPGRADE) --group docs \
+		--constraints requirements-dev.lock --output-file requirements-docs.lock
 
 # -- use ----------------------------------------------------------------------------------------
 
@@ -75,7 +81,11 @@ demo: $(VENV)/.runtime ## Watch live prices from simulated venues: no account, n
 
 .PHONY: demo-shard
 demo-shard: $(VENV)/.runtime ## Watch the example game shard find opportunities on simulated venues
-	@cd examples && ../$(BIN)/python -m game_shard.demo $(ARGS)
+	@cd examples && exec ../$(BIN)/python -m game_shard.demo $(ARGS)
+
+.PHONY: rehearse-shard
+rehearse-shard: $(VENV)/.dev ## Plant opportunities for the example game shard and judge what it finds
+	@PYTHONPATH=tests:examples:tests/examples $(BIN)/python -m shard_rehearsal $(ARGS)
 
 .PHONY: run
 run: $(VENV)/.runtime ## Run the feed against the real venues
@@ -114,6 +124,10 @@ format: $(VENV)/.dev ## Format the code and sort imports
 bench: $(VENV)/.dev ## Measure every goal of speed in under 5 minutes (one section: ARGS="--only cpu")
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 
+.PHONY: readers
+readers: $(VENV)/.dev ## Show what the reader promises: joins, losses, kills, a slow consumer (7 minutes)
+	$(BIN)/python benchmarks/readers.py $(ARGS)
+
 .PHONY: peers
 peers: $(VENV)/.dev ## Measure other clients beside the feed, each in an environment of its own
 	$(BIN)/python benchmarks/peers.py $(ARGS)
@@ -121,6 +135,11 @@ peers: $(VENV)/.dev ## Measure other clients beside the feed, each in an environ
 .PHONY: plots
 plots: $(VENV)/.bench ## Draw the pictures of docs/performance.md from what was measured
 	$(BIN)/python benchmarks/plots.py $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.docs ## Build the documents as a site into build/site (a dead link is an error)
+	$(BIN)/python docs/configuration_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file config/mkdocs.yml
 
 .PHONY: reliability
 reliability: $(VENV)/.dev ## Try every fault (20 minutes) and write the tables of docs/reliability.md

@@ -152,6 +152,16 @@ class EnrichSettings(_Section):
     discovery_s: Seconds = 60.0
 
 
+class PairSettings(_Section):
+    """How markets of two venues that ask the same question are brought together."""
+
+    mapping: Annotated[Path | None, BeforeValidator(nothing_if_empty)] = None
+    follow: bool = True
+    max_age_s: Seconds = 600.0
+    alarm_gap: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.15
+    alarm_after_s: Seconds = 120.0
+
+
 class Settings(BaseSettings):
     """All settings of the daemon; made by `load_settings`.
 
@@ -170,6 +180,7 @@ class Settings(BaseSettings):
     enrich: EnrichSettings = EnrichSettings()
     trust: TrustSettings = TrustSettings()
     incidents: IncidentSettings = IncidentSettings()
+    pairs: PairSettings = PairSettings()
 
     @classmethod
     def settings_customise_sources(
