@@ -1,0 +1,146 @@
+"""From readings of several sources to one frame. Pure.
+
+A reading is what one source (rules, title, ticker, ...) tells. Names become the ids of our tables
+here, because only all readings together say which table: "Cleveland" is a team of the league that
+the ticker names.
+"""
+
+from functools import cache
+from typing import Final
+
+from arbees_feed.matching.frame import Builder, Frame
+from arbees_feed.matching.placeholders import Pairs
+from arbees_feed.matching.ranges import on_grid
+from arbees_feed.matching.tables import PERSON, country, data, entity
+
+Reading = tuple[str, Pairs]
+"""A source ("title") and what it tells."""
+
+# Told by placeholders for this module alone; no slots of a frame.
+_HELPERS: Final = ("bps", "move", "month", "lone_year")
+
+
+@cache
+def _caveats() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    rows = data("caveats").items()
+    return tuple((name, tuple(row["says"])) for name, row in rows if name != "sources")
+
+
+@cache
+def _sources() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    rows = data("caveats")["sources"].items()
+    return tuple((name, tuple(says)) for name, says in rows)
+
+
+class Readings:
+    """All readings of one market, in order of trust, and guesses for what nobody tells."""
+
+    def __init__(self) -> None:
+        self.told: list[Reading] = []
+        self.weak: list[Reading] = []
+        self.caveats: tuple[str, ...] = ()
+
+    def tell(self, source: str, pairs: Pairs) -> None:
+        """Add what *source* tells, if anything."""
+        if pairs:
+            self.told.append((source, pairs))
+
+    def guess(self, source: str, pairs: Pairs) -> None:
+        """Add what counts only where nothing else speaks."""
+        if pairs:
+            self.weak.append((source, pairs))
+
+    def note_rules(self, rules: str) -> None:
+        """Note what folded *rules* say beside the question."""
+        found = (name for name, phrases in _caveats() if any(one in rules for one in phrases))
+        self.caveats = tuple(found)
+        named = [name for name, says in _sources() if any(one in rules for one in says)]
+        if len(named) == 1:
+            self.guess("rules", (("source", named[0]),))
+
+    def find(self, name: str) -> str:
+        """Return the first value told for *name*."""
+        for _source, pairs in (*self.told, *self.weak):
+            for slot, value in pairs:
+                if slot == name and value:
+                    return value
+        return ""
+
+    def frame(self, venue: str, market_id: str, event_id: str) -> Frame:
+        """Return the frame of all readings."""
+        table = self._table()
+        builder = Builder()
+        for source, pairs in self.told:
+            builder.put_all(_named(_composed(pairs), table), source)
+        for source, pairs in self.weak:
+            for name, value in _named(_composed(pairs), table):
+                builder.put_weak(name, value, source)
+        _finish(builder, self)
+        return builder.frame(venue, market_id, event_id, self.caveats)
+
+    def _table(self) -> str:
+        """Return the table in which this market's subject is a name."""
+        row = data("competitions").get(self.find("competition"), {})
+        if self.find("kind").startswith("golf"):
+            return PERSON
+        return str(row.get("entity", PERSON))
+
+
+def _composed(pairs: Pairs) -> Pairs:
+    """Join what two placeholders tell of one slot: "cut" and "25 bps" are a range of -25."""
+    told = dict(pairs)
+    bps = told.get("bps")
+    if not bps or "move" not in told:
+        return pairs
+    return (*pairs, ("range", _change(told["move"], bps)))
+
+
+def _change(move: str, bps: str) -> str:
+    size = int(bps.strip(">+"))
+    sign = -1 if move == "cut" else 1
+    if not bps.startswith(">") and not bps.endswith("+"):
+        return f"[{sign * size},{sign * size}]"
+    # The Fed moves in quarters: more than 25 is at least 50.
+    least = sign * (size + (25 if bps.startswith(">") else 0))
+    return f"[{least},inf)" if sign > 0 else f"(-inf,{least}]"
+
+
+def _named(pairs: Pairs, table: str) -> list[tuple[str, str]]:
+    """Return *pairs* with the names of subjects as ids, without what is no slot."""
+    named = []
+    for name, value in pairs:
+        if name in _HELPERS:
+            continue
+        if name == "subject" and ":" not in value and value != "draw":
+            named.append((name, entity(table, value)))
+        else:
+            named.append((name, value))
+    return named
+
+
+def _finish(builder: Builder, readings: Readings) -> None:
+    """Write what depends on several slots in its canonical form."""
+    if builder.get("kind") == "act":
+        # Trump visits countries and states: one id for "United Kingdom" and "UK".
+        found = country(builder.get("subject"))
+        if found:
+            builder.replace("subject", f"country:{found}")
+    grid = data("economics")["grids"].get(builder.get("indicator"))
+    if grid and builder.get("range"):
+        builder.replace("range", on_grid(builder.get("range"), grid))
+    if builder.get("kind") == "price_at":
+        _instant(builder)
+    open_primaries = data("places")["primary_may_not_nominate"]["codes"]
+    if builder.get("stage") == "primary" and builder.get("place")[:2] in open_primaries:
+        builder.replace("kind", "primary_winner")
+    row = data("competitions").get(builder.get("competition"), {})
+    if row.get("lone_year") == "ambiguous" and builder.source("season") == "title":
+        builder.replace("season", "" if readings.find("lone_year") else builder.get("season"))
+
+
+def _instant(builder: Builder) -> None:
+    day, time = builder.get("day"), builder.get("time")
+    if day and time:
+        builder.put("instant", f"{day} {time} ET", builder.source("day"))
+    builder.replace("day", "")
+    builder.replace("time", "")

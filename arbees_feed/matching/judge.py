@@ -1,0 +1,187 @@
+"""Do two frames ask the same question? A grade, a polarity and the reasons. Pure.
+
+Every slot that a kind requires must be told on both sides and agree. What is told on one side alone
+is never taken for granted: such a pair is probable at most.
+"""
+
+from functools import cache
+from typing import Any, Final, Literal
+
+import msgspec
+
+from arbees_feed.matching.compare import compare
+from arbees_feed.matching.frame import Frame
+from arbees_feed.matching.people import compare_names
+from arbees_feed.matching.ranges import complement
+from arbees_feed.matching.reasons import Outcome, Reason
+from arbees_feed.matching.tables import data
+from arbees_feed.matching.words import without_suffix
+
+Grade = Literal["identical", "same_question", "probable", "related", "different"]
+Polarity = Literal["same", "inverted", "unknown"]
+
+CONFIRMED: Final = ("identical", "same_question")
+AMBIGUOUS: Final = "ambiguous"
+
+_CONFIDENCE: Final[dict[str, float]] = {
+    "identical": 0.995, "same_question": 0.99, "probable": 0.7, "related": 0.1, "different": 0.01,
+}  # fmt: skip
+# What YES pays on. Without it two markets of one event are no more than that.
+_OUTCOMES: Final = frozenset({"subject", "party", "range", "text"})
+# The names of the known differences that are left where a slot nearly agrees.
+_NEARLY: Final = {"range": "boundary", "subject": "outcome_by_code", "start": "window_start"}
+
+_FAMILY_LETTERS: Final = 3
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What two frames are to each other.
+
+    `confidence` runs from 0 to 1 and orders verdicts; within a grade it is a constant less what is
+    missing. `conflicts` name known differences of settlement (docs/matching.md lists them).
+    """
+
+    grade: Grade
+    polarity: Polarity
+    confidence: float
+    reasons: tuple[Reason, ...]
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether this is a pair to rely on."""
+        return self.grade in CONFIRMED
+
+
+class Spec:
+    """How a kind is judged; see `data/kinds.toml`."""
+
+    __slots__ = ("block", "conflicts", "noted", "required", "tolerated")
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.required = frozenset(row["required"])
+        self.tolerated: dict[str, str] = row.get("tolerated", {})
+        self.noted: dict[str, str] = {"source": "settlement_source", **row.get("noted", {})}
+        self.block = tuple(row["block"])
+        self.conflicts = tuple(row.get("conflicts", ()))
+
+
+@cache
+def spec_of(kind: str) -> Spec | None:
+    """Return how *kind* is judged; None for a kind that matches nothing."""
+    row = data("kinds").get(kind)
+    return Spec(row) if row else None
+
+
+def judge(kalshi: Frame, polymarket: Frame) -> Verdict:
+    """Return what the frames of two venues are to each other."""
+    reasons = compare(kalshi, polymarket)
+    spec = spec_of(kalshi.get("kind"))
+    if spec is None or kalshi.get("kind") != polymarket.get("kind"):
+        return Verdict("different", "unknown", _CONFIDENCE["different"], reasons)
+    polarity, turned = _polarity(kalshi, polymarket)
+    reasons = tuple(_agreeing(one) if one.slot == turned else one for one in reasons)
+    conflicts = _conflicts(spec, reasons, kalshi, polymarket)
+    grade = _grade(spec, reasons, polarity)
+    if grade == "identical" and (kalshi.clashes or polymarket.clashes):
+        grade = "probable"
+    elif grade == "identical" and conflicts:
+        grade = "same_question"
+    shown: Polarity = polarity if grade in (*CONFIRMED, "probable") else "unknown"
+    return Verdict(grade, shown, _confidence(grade, reasons), reasons, conflicts)
+
+
+def refused(verdict: Verdict) -> Verdict:
+    """Return *verdict* as it is where another market fits as well: probable, and no more."""
+    return msgspec.structs.replace(
+        verdict,
+        grade="probable",
+        confidence=_CONFIDENCE["probable"] / 2,
+        conflicts=(*verdict.conflicts, AMBIGUOUS),
+    )
+
+
+def _confidence(grade: Grade, reasons: tuple[Reason, ...]) -> float:
+    if grade != "probable":
+        return _CONFIDENCE[grade]
+    return round(_CONFIDENCE[grade] / (1 + sum(_is_open(one.outcome) for one in reasons)), 3)
+
+
+def _polarity(kalshi: Frame, polymarket: Frame) -> tuple[Polarity, str]:
+    """Return how YES of one stands to YES of the other, and the slot that turns it."""
+    ours, theirs = kalshi.get("subject"), polymarket.get("subject")
+    if ours and theirs and compare_names(ours, theirs) == "differs":
+        swapped = ours == polymarket.get("against") and theirs == kalshi.get("against")
+        return ("inverted", "subject") if swapped else ("unknown", "")
+    left, right = kalshi.get("range"), polymarket.get("range")
+    if left and right and complement(left) == right:
+        return "inverted", "range"
+    return "same", ""
+
+
+def _agreeing(reason: Reason) -> Reason:
+    return msgspec.structs.replace(reason, outcome="agrees")
+
+
+def _grade(spec: Spec, reasons: tuple[Reason, ...], polarity: Polarity) -> Grade:
+    """Return the grade by slots alone; "identical" stands for both grades of confirmed pairs."""
+    by_slot = {reason.slot: reason.outcome for reason in reasons}
+    differing = {name for name, outcome in by_slot.items() if outcome == "differs"}
+    if differing - spec.noted.keys() or polarity == "unknown":
+        return "different" if differing & set(spec.block) - {"subject"} else "related"
+    missing = {name for name in spec.required if by_slot.get(name) not in ("agrees", "nearly")}
+    if any(_is_untold(by_slot.get(name)) for name in missing & _OUTCOMES):
+        return "related"
+    loose = {name for name, outcome in by_slot.items() if _is_open(outcome)}
+    return (
+        "probable" if missing or loose - spec.noted.keys() - spec.tolerated.keys() else "identical"
+    )
+
+
+def _is_untold(outcome: Outcome | None) -> bool:
+    return outcome is None or outcome.startswith("only")
+
+
+def _is_open(outcome: Outcome) -> bool:
+    return outcome.startswith("only") or outcome == "unsettled"
+
+
+def _conflicts(
+    spec: Spec, reasons: tuple[Reason, ...], kalshi: Frame, polymarket: Frame
+) -> tuple[str, ...]:
+    found = dict.fromkeys(spec.conflicts)
+    for reason in reasons:
+        if reason.outcome == "nearly":
+            found[_NEARLY[reason.slot]] = None
+        elif reason.outcome != "agrees" and not _untold_source(reason):
+            found[spec.noted.get(reason.slot) or spec.tolerated.get(reason.slot, "")] = None
+    found.update(dict.fromkeys(sorted({*kalshi.caveats} ^ {*polymarket.caveats})))
+    league = kalshi.get("league") or polymarket.get("league")
+    found.update(dict.fromkeys(data("leagues").get(league, {}).get("conflicts", ())))
+    return tuple(name for name in found if name)
+
+
+def _untold_source(reason: Reason) -> bool:
+    return reason.slot == "source" and reason.outcome.startswith("only")
+
+
+def block_key(frame: Frame) -> str:
+    """Return the key under which candidates of *frame* stand; "" if it can match nothing.
+
+    Of a person three letters of the family name: first names are written in several ways, and
+    codes hold no more.
+    """
+    spec = spec_of(frame.get("kind"))
+    if spec is None:
+        return ""
+    values = [_blocked(frame, name) for name in spec.block]
+    return "|".join((frame.get("kind"), *values)) if all(values) else ""
+
+
+def _blocked(frame: Frame, name: str) -> str:
+    value = frame.get(name)
+    if name != "subject" or ":" in value:
+        return value
+    if not value:
+        return frame.get("code")[-_FAMILY_LETTERS:]
+    return without_suffix(value)[0].rpartition(" ")[2][:_FAMILY_LETTERS]
