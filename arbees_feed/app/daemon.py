@@ -118,12 +118,9 @@ class Daemon:
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
             feeding: list[Runnable] = [board, stalls, subscribers, self._rivals(client), overview]
             feeding += (service for venue in self.venues for service in venue.services())
-            written = asyncio.Event()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(redis_supervisor.run(writing, written), name="writing")
+            async with _running(redis_supervisor, writing):
                 await supervisor.run(feeding, stop)
                 await self._finish(publisher, board)
-                written.set()
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -241,6 +238,16 @@ class Daemon:
             its_own = service in {link.name for link in venue.feed.links}
             if its_own and not venue.feed.open_links:
                 venue.feed.reason = f"{error} (again in {delay_s:.1f} s)"
+
+
+@asynccontextmanager
+async def _running(supervisor: Supervisor, services: Sequence[Runnable]) -> AsyncIterator[None]:
+    """Run *services* for as long as the block does."""
+    done = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run(services, done), name="writing")
+        yield
+        done.set()
 
 
 class _Clock:

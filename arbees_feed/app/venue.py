@@ -22,6 +22,7 @@ from arbees_feed.core.wire import Names
 from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.checked import CheckedCatalogue
 from arbees_feed.enrich.discovery import Universe, UniverseOptions
+from arbees_feed.enrich.fees import FeeWatch
 from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter, Redis
@@ -32,6 +33,7 @@ from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.service import FeedHooks, Runnable, VenueFeed
 from arbees_feed.feed.session import Connection, Session
 from arbees_feed.log import RateLimitedWarnings
+from arbees_feed.publish.rivals import Rivals
 from arbees_feed.publish.service import Publisher
 from arbees_feed.supervisor import Policy, keep_running
 from arbees_feed.transport.http import HttpFetcher, HttpOptions
@@ -64,6 +66,8 @@ class Venue:
         self._http = http
         self._tap = tap
         self._urls = Rotation(plan.ws_urls)
+        self.rivals: Rivals | None = None
+        """Who knows of other daemons; the owner sets it."""
         self._first_price = asyncio.Event()
         self._warnings = RateLimitedWarnings(_log, interval_s=10.0)
         catalogue = CheckedCatalogue(spec.new_catalogue(plan.rest_urls), spec.market_form)
@@ -82,6 +86,9 @@ class Venue:
         self.enricher = self._new_enricher(catalogue, settings)
         self.refresher = self._new_refresher(catalogue)
         self.allowance = Allowance(catalogue, self.fetcher, self.http.set_rates)
+        self.fees: FeeWatch | None = None
+        if self.enricher is not None:
+            self.fees = FeeWatch(catalogue, self.fetcher, self.enricher.outdated)
 
     def services(self) -> list[Runnable]:
         """Return what the supervisor has to run."""
@@ -95,6 +102,8 @@ class Venue:
         services.append(_Named(f"{self.venue}-allowance", self.allowance))
         if self.enricher is not None:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
+        if self.fees is not None:
+            services.append(_Named(f"{self.venue}-fees", self.fees))
         if self.refresher is not None:
             services.append(_Named(f"{self.venue}-refresh", self.refresher))
         return services
@@ -202,13 +211,13 @@ class Venue:
         )
         connection: AbstractAsyncContextManager[Connection]
         connection = open_websocket(self._http, url, headers)
-        opened = False
+        opened: Connection | None = None
         try:
-            async with connection as socket:
-                opened = True
-                yield self._tap(self.venue, socket)
+            async with connection as opened:
+                yield self._tap(self.venue, opened)
         except FeedError:
-            if not opened:
+            # A host in maintenance may let us in and close at once.
+            if opened is None or not opened.received_ns:
                 self._urls.failed(url)
             raise
 
@@ -263,7 +272,10 @@ class Venue:
         """Return the venue's state now and the reason for it."""
         if self.table.live and not self._first_price.is_set():
             self._first_price.set()
-        return self.feed.state()
+        state, reason = self.feed.state()
+        if self.rivals is not None and (other := self.rivals.reason(self.venue)):
+            reason = f"{reason}; degraded: {other}" if reason else f"degraded: {other}"
+        return state, reason
 
     def fields(self) -> Mapping[str, str]:
         """Return the counters for `feed:venue:<venue>`."""

@@ -311,8 +311,8 @@ class MarketTable:
                     self._showcase.lost(market, reason, ask=False)
                     self._settle(market, self._recv_ns)
             if market.paused_by is link:
-                # The end of the pause may be told to nobody now: as at the start, the book counts.
-                market.phase, market.paused_by = "open", None
+                # Nobody may hear the end of it: a book counts, as at the start, but no old ticker.
+                market.phase, market.ticker, market.paused_by = "open", None, None
                 self._settle(market, self._recv_ns)
             if market.phase == "open" and not market.has_source():
                 self._showcase.doubt(market, reason)

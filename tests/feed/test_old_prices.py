@@ -98,6 +98,16 @@ def test_a_pause_ends_with_the_connection_that_told_of_it() -> None:
     assert scene.statuses == ["live", "stale", "live"]
 
 
+def test_a_pause_that_ends_so_brings_no_price_back_from_before_it() -> None:
+    scene = Scene()
+    scene.table.refresh([REST], scene.books, 7)
+    scene.apply(TradingChanged(M, "paused", 0), link=scene.lead)
+    scene.table.lose(scene.lead, "gone")
+    assert scene.statuses == ["live", "stale"]
+    scene.table.refresh([REST], scene.books, 7)
+    assert scene.statuses == ["live", "stale", "live"]
+
+
 def test_a_pause_goes_over_to_the_connection_that_takes_over() -> None:
     scene = Scene()
     scene.apply(BOOK, link=scene.books)
