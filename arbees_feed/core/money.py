@@ -13,6 +13,8 @@ SIZE_DECIMALS = 6
 _KEPT = 20_000
 _SIZES_KEPT = 4_096
 _LONGEST = 32
+_MOST_LOTS = 10**18
+"""A million million contracts: more than was ever traded, and it fits into 64 bits."""
 
 
 def scaled(text: str, decimals: int) -> int:
@@ -64,6 +66,8 @@ class LotsByText(dict[str, Lots]):
 
     def __missing__(self, text: str) -> Lots:
         size = scaled(text, SIZE_DECIMALS)
+        if abs(size) > _MOST_LOTS:
+            raise ValueError(f"{text!r} is no size")
         if len(self) >= _SIZES_KEPT:
             self.clear()
         self[text] = size

@@ -158,6 +158,8 @@ class Found(msgspec.Struct, frozen=True):
     """Whole books from REST answers."""
     rates: Rates | None = None
     """How fast the venue lets this account ask."""
+    outdated: bool = False
+    """What was told of markets before is out of date; only a full listing tells all of it anew."""
 
 
 # A crawl yields requests and findings; after a Request it is sent the body (None: not found).
@@ -232,6 +234,13 @@ class Catalogue(Protocol):
 
     def allowance(self) -> Crawl:
         """Find how fast this account may ask; finds nothing where the venue does not tell."""
+
+    def fees(self) -> Crawl:
+        """Learn what trading costs, where the venue tells that apart from its markets.
+
+        What the other crawls find from then on has it; `Found.outdated` says that what they found
+        before is different. Makes no request where each market tells its own fees.
+        """
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
         """Remember no more of these: they have ended, and their metadata is gone."""

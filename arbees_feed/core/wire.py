@@ -188,3 +188,58 @@ class Names(msgspec.Struct, frozen=True):
     def watch(self, venue: str) -> str:
         """Sorted set of demanded markets by the end of their lease."""
         return f"{self.prefix}feed:watch:{venue}"
+
+    def meta_news(self) -> str:
+        """Channel that names markets whose enrichment was written or removed."""
+        return f"{self.prefix}feed:meta"
+
+    def pairs(self) -> str:
+        """Sorted set of the ids of pairs, by confidence."""
+        return f"{self.prefix}feed:pairs"
+
+    def pairs_state(self) -> str:
+        """Hash (with a TTL) of the state of matching and of pair prices."""
+        return f"{self.prefix}feed:pairs:state"
+
+    def market_pairs(self, market: str) -> str:
+        """Set of the ids of the pairs that a market is in."""
+        return f"{self.prefix}market:{market}:pairs"
+
+    def pair(self, pair: str) -> str:
+        """Hash of what is known of a pair."""
+        return f"{self.prefix}pair:{pair}"
+
+    def pair_price(self, pair: str) -> str:
+        """Channel of a pair's prices."""
+        return f"{self.prefix}pair:{pair}:price"
+
+    def pair_last(self, pair: str) -> str:
+        """Key of the newest price of a pair, the very bytes published."""
+        return f"{self.prefix}pair:{pair}:last"
+
+
+class MetadataNews(msgspec.Struct, frozen=True):
+    """What goes out on `feed:meta` once markets' enrichment was written or removed: their ids."""
+
+    venue: str
+    markets: tuple[str, ...]
+
+    def to_msgpack(self) -> bytes:
+        """Encode as a msgpack map with string keys."""
+        return encode_map(self)
+
+    @classmethod
+    def from_msgpack(cls, data: bytes) -> Self:
+        """Decode a message.
+
+        Raises:
+            ValueError: *data* is not such a message; the text says why.
+        """
+        try:
+            news = _decode_news(data)
+        except (ValueError, RecursionError) as exc:
+            raise ValueError(f"not a MetadataNews: {exc}") from exc
+        return news  # type: ignore[return-value]  # the decoder is made for this very class
+
+
+_decode_news = msgspec.msgpack.Decoder(MetadataNews).decode

@@ -68,6 +68,10 @@ class CheckedCatalogue:
         """Find how fast this account may ask."""
         return self._checked(self._catalogue.allowance())
 
+    def fees(self) -> Crawl:
+        """Learn what trading costs."""
+        return self._checked(self._catalogue.fees())
+
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
         """Remember no more of these."""
         self._catalogue.forget(markets, events)

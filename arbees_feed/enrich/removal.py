@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from arbees_feed.core.wire import Names
 from arbees_feed.enrich.index import Entry, TitleIndex
-from arbees_feed.enrich.stored import Redis, Stored, execute, stored_of
+from arbees_feed.enrich.stored import Redis, Stored, execute, stored_of, tell
 
 
 class Remover:
@@ -39,6 +39,7 @@ class Remover:
         pipeline = self._redis.pipeline(transaction=False)
         self._index.drop(pipeline, venue, markets)
         pipeline.delete(*(self._names.meta(market) for market in markets))
+        tell(pipeline, self._names, venue, markets)
         await execute(pipeline, self._timeout_s)
         return gone
 

@@ -99,6 +99,7 @@ class Enricher:
         self._since_s: int | None = None
         self._due_s = float("-inf")
         self._full_due_s = float("-inf")
+        self._outdated = False
         self._progress = Progress(writer.venue, self.stats)
         self._leaving = Leaving(options.unknown_kept)
         # Left by a former run: they go unless the venue still knows them (bounded).
@@ -132,6 +133,15 @@ class Enricher:
         self._since_s = None
         self._due_s = self._full_due_s = float("-inf")
         self._wake.set()
+
+    def outdated(self) -> None:
+        """Make the next listing a full one: what was told of markets is not true any more.
+
+        It comes when the next listing is due anyway; nothing is forgotten, so only what has
+        changed is written. What no listing has is looked up again.
+        """
+        self._outdated = True
+        self.recheck([market for market in self._found if self._writer.knows(market)])
 
     def remove(self, markets: Iterable[MarketId]) -> None:
         """Take all metadata of these markets out of Redis soon: they are gone for good."""
@@ -187,8 +197,9 @@ class Enricher:
 
     async def _begin_listing(self) -> Crawling:
         now_s = self._timing.monotonic()
-        if now_s >= self._full_due_s:
+        if now_s >= self._full_due_s or self._outdated:
             self._since_s = None
+            self._outdated = False
         expected = 0
         if self._since_s is None and self._writer.venue:
             expected = await self._writer.count()

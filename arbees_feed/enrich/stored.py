@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 from redis.exceptions import RedisError
 
-from arbees_feed.core.wire import Names
+from arbees_feed.core.wire import MetadataNews, Names
 from arbees_feed.enrich import index
 from arbees_feed.enrich.words import INDEXED, market_words
 from arbees_feed.errors import RedisUnavailable
@@ -32,6 +32,9 @@ class Pipeline(index.Pipeline, Protocol):
 
     def delete(self, *names: str) -> object:
         """Delete keys."""
+
+    def publish(self, channel: str, message: bytes) -> object:
+        """Send a message to who listens."""
 
     async def execute(self) -> Any:
         """Send all, and return the answers or raise the first error."""
@@ -88,6 +91,11 @@ async def stored_of(
             words = tuple(market_words(market, fields))
             found[market] = Stored(fields.get("platform", ""), fields.get("event_id", ""), words)
     return found
+
+
+def tell(pipeline: Pipeline, names: Names, venue: str, markets: Sequence[str]) -> None:
+    """Name markets of *venue* whose metadata is written or removed, to those who follow it."""
+    pipeline.publish(names.meta_news(), MetadataNews(venue, tuple(markets)).to_msgpack())
 
 
 def text(value: bytes | str) -> str:

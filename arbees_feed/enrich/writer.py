@@ -21,7 +21,7 @@ from arbees_feed.core.wire import Names
 from arbees_feed.enrich.diff import Fields, Written, digest, event_fields, market_fields
 from arbees_feed.enrich.index import Entry, TitleIndex
 from arbees_feed.enrich.removal import Remover
-from arbees_feed.enrich.stored import Pipeline, Redis, Stored, execute, stored_of, text
+from arbees_feed.enrich.stored import Pipeline, Redis, Stored, execute, stored_of, tell, text
 from arbees_feed.enrich.words import market_words
 from arbees_feed.errors import RedisUnavailable
 
@@ -206,6 +206,7 @@ class MetadataWriter:
                 pipeline.sadd(self._names.event_markets(event), record.name)
         for venue, some in _by_venue(records).items():
             self._index.weigh(pipeline, venue, {r.name: r.volume for r in some})
+            tell(pipeline, self._names, venue, [r.name for r in some])
         await execute(pipeline, self._timeout_s)
         await self._forget_old_words(moved, old)
         for record in records:

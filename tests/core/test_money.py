@@ -81,6 +81,15 @@ def test_absurdly_long_text_is_refused(text: str) -> None:
         lots(text)
 
 
+@pytest.mark.parametrize("text", ["1000000000000.000001", "-9223372036855", "9" * 25])
+def test_a_size_that_nobody_ever_had_is_no_size(text: str) -> None:
+    known = LotsByText()
+    with pytest.raises(ValueError, match="is no size"):
+        known[text]
+    assert not known
+    assert known["1000000000000"] == 10**18
+
+
 def test_the_longest_size_still_fits_a_float() -> None:
     assert lots("9" * 32) / 1_000_000 == pytest.approx(1e32)
 

@@ -64,6 +64,7 @@ class Venue:
         self.rates = Rates()
         self.since: list[int | None] = []
         self.allowed: list[Found] = []
+        self.fees_told: list[Found] = []
         self.markets: dict[MarketId, MarketMeta] = {}
         self.listings: list[int | None] = []
         self.lookups: list[list[MarketId]] = []
@@ -116,6 +117,14 @@ class Venue:
         """Hand over what was prepared."""
         yield Request("limits")
         yield from self.allowed
+
+    def fees(self) -> Crawl:
+        """Hand over what was prepared, in one request; make none if nothing was."""
+        if self.fees_told:
+            yield Request("fees")
+        if self.violations:
+            raise self.violations.pop()
+        yield from self.fees_told
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
         """Take note."""

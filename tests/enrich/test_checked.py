@@ -54,7 +54,7 @@ class Telling:
             if isinstance(step, Request):
                 self.bodies.append(body)
 
-    universe = listing = tops = books = allowance = lookup
+    universe = listing = tops = books = allowance = fees = lookup
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -125,6 +125,7 @@ def test_a_checked_catalogue_is_not_checked_twice() -> None:
         lambda c: c.tops(None),
         lambda c: c.books([]),
         lambda c: c.allowance(),
+        lambda c: c.fees(),
     ],
 )
 def test_every_crawl_is_checked(crawl: Callable[[CheckedCatalogue], Crawl]) -> None:

@@ -17,8 +17,9 @@ from arbees_feed.core.wire import Names
 from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.crawl import crawl
 from arbees_feed.enrich.discovery import Universe
+from arbees_feed.enrich.fees import FeeWatch
 from arbees_feed.enrich.search import search
-from arbees_feed.enrich.service import Enricher
+from arbees_feed.enrich.service import Enricher, EnrichOptions
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RequestFailed
 from arbees_feed.sim import KALSHI, POLYMARKET, SimConfig, SimServer, Venue
@@ -258,6 +259,47 @@ async def test_the_account_tells_how_fast_it_may_read(world: World) -> None:
     told: list[Rates] = []
     await Allowance(world.catalogues[KALSHI], world.fetcher, told.append).run()
     assert told == [Rates(rate_per_s=16.0, burst=48.0)]
+
+
+@VENUES
+async def test_what_trading_costs_is_in_the_hash(
+    world: World, venue_name: Venue, valkey: Redis, clock: Any
+) -> None:
+    enricher = enricher_of(world, venue_name, valkey, clock)
+    fees = FeeWatch(
+        world.catalogues[venue_name], world.fetcher, enricher.outdated, timing=clock.timing
+    )
+    await clock.run(fees.run)
+    await clock.run(enricher.run)
+    told = {
+        KALSHI: {"fee_type": "quadratic", "fee_multiplier": "1"},
+        POLYMARKET: {"fees_enabled": "true", "fee_rate": "0.05", "fee_exponent": "1"},
+    }
+    for market in world.ids(venue_name):
+        fields = await valkey.hgetall(f"market:{market}:meta")
+        assert told[venue_name].items() <= fields.items()
+
+
+async def test_fees_that_cannot_be_had_hold_nothing_up_and_come_later(
+    world: World, valkey: Redis, clock: Any
+) -> None:
+    catalogue = world.catalogues[KALSHI]
+    enricher = enricher_of(world, KALSHI, valkey, clock)
+    fees = FeeWatch(catalogue, world.fetcher, enricher.outdated, timing=clock.timing)
+    world.sim.faults.fail_rest(KALSHI, prefix="/trade-api/v2/series", count=1)
+    with pytest.raises(RequestFailed):
+        await clock.run(fees.run)
+    await clock.run(enricher.run)
+    first, *others = world.ids(KALSHI)
+    assert await valkey.hget(f"market:{first}:meta", "title")
+    assert await valkey.hget(f"market:{first}:meta", "fee_type") is None
+    await clock.run(fees.run)
+    began_s = clock.s
+    options = EnrichOptions()
+    await clock.run(enricher.run, rounds=int(options.refresh_s / options.lookup_every_s))
+    assert clock.s - began_s == options.refresh_s
+    for market in (first, *others):
+        assert await valkey.hget(f"market:{market}:meta", "fee_type") == "quadratic"
 
 
 async def test_enrichment_goes_on_at_another_host_when_the_first_one_dies(

@@ -133,6 +133,7 @@ def _crawls(catalogue: Any) -> Iterator[Crawl]:
     yield catalogue.tops(None)
     yield catalogue.tops(named)
     yield catalogue.allowance()
+    yield catalogue.fees()
     if hasattr(catalogue, "books"):
         yield catalogue.books(named)
 

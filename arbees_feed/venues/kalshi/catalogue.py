@@ -16,6 +16,15 @@ from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
 from arbees_feed.venues.kalshi.catalogue_books import BookReader, BookRecord, BooksAnswer
+from arbees_feed.venues.kalshi.catalogue_fees import (
+    NOT_TOLD,
+    Fees,
+    Series,
+    SeriesAnswer,
+    SeriesFees,
+    fees_told,
+    override_of,
+)
 from arbees_feed.venues.kalshi.catalogue_limits import BASIC, AccountLimits, rates_of
 from arbees_feed.venues.kalshi.catalogue_messages import Event, EventAnswer, Market
 from arbees_feed.venues.kalshi.catalogue_meta import (
@@ -23,6 +32,7 @@ from arbees_feed.venues.kalshi.catalogue_meta import (
     EventFacts,
     event_meta,
     market_meta,
+    series_of,
 )
 from arbees_feed.venues.kalshi.catalogue_tops import MarketTop, TopReader
 
@@ -33,9 +43,11 @@ TOPS_A_PAGE = "1000"
 TICKERS_A_REQUEST = 100
 MARKETS_A_FINDING = 50
 """How many are handed over at a time: whoever drives the crawl can do other work between."""
+SERIES_AT_ONCE = 500
+"""How many are read at a time, for the same reason."""
 EVENTS_REMEMBERED = 50_000
 
-T = TypeVar("T", Market, Event, MarketTop, BookRecord)
+T = TypeVar("T", Market, Event, MarketTop, BookRecord, Series)
 _BY_EVENT = Paging(sent="cursor", told="cursor", identity="event_ticker")
 _BY_MARKET = Paging(sent="cursor", told="cursor", identity="ticker")
 _OPEN = ("status", "open")
@@ -46,6 +58,8 @@ _book_record = msgspec.json.Decoder(BookRecord)
 _account_limits = msgspec.json.Decoder(AccountLimits)
 _event = msgspec.json.Decoder(Event)
 _event_answer = msgspec.json.Decoder(EventAnswer)
+_series = msgspec.json.Decoder(Series)
+_series_answer = msgspec.json.Decoder(SeriesAnswer)
 
 
 class KalshiCatalogue:
@@ -58,6 +72,7 @@ class KalshiCatalogue:
         self._books = BookReader()
         self._base = base_urls["rest"].rstrip("/")
         self._facts: dict[str, EventFacts] = {}
+        self._fees = SeriesFees()
 
     def immediate(self, selection: Selection) -> Sequence[MarketId]:
         """Return the tickers that *selection* names."""
@@ -143,6 +158,32 @@ class KalshiCatalogue:
         if body is not None:
             yield Found(rates=rates_of(read(_account_limits, body, url).read))
 
+    def fees(self) -> Crawl:
+        """Learn the fees of all series; what is told of markets from then on has them.
+
+        One reply has all: `/series` has no pages.
+        """
+        url = f"{self._base}/series"
+        body = yield Request(url)
+        if body is None:
+            self.stats.not_found += 1
+            return
+        for some in chunks(read(_series_answer, body, url).series or [], SERIES_AT_ONCE):
+            for series in self._decoded(_series, some):
+                self._learn_fees(series)
+            yield Found()
+        listed = (series_of(event, facts) for event, facts in self._facts.items())
+        if self._fees.have_changed(listed):
+            yield Found(outdated=True)
+
+    def _learn_fees(self, series: Series) -> None:
+        try:
+            fees = fees_told(series.fee_type, series.fee_multiplier)
+        except ValueError as exc:
+            self._skip(f"series {series.ticker[:40]}: {exc}")
+        else:
+            self._fees.learn(series.ticker, fees)
+
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
         """Remember no more of these; of single markets nothing is."""
         del markets
@@ -221,17 +262,28 @@ class KalshiCatalogue:
 
     def _parts(self, event: Event, records: Sequence[msgspec.Raw]) -> Generator[Found, None, None]:
         """Hand over the markets of one event in parts; the last one has the event as well."""
-        facts = EventFacts.of(event)
+        facts = EventFacts.of(event, self._override(event))
         self._remember(event.event_ticker, facts)
         metas: list[MarketMeta] = []
         for some in chunks(records, MARKETS_A_FINDING):
-            part = [market_meta(market, facts) for market in self._decoded(_market, some)]
+            part = [self._meta(market, facts) for market in self._decoded(_market, some)]
             metas += part
             yield Found(markets=part)
         yield Found(events=[event_meta(event, metas)])
 
+    def _override(self, event: Event) -> Fees:
+        try:
+            return override_of(event)
+        except ValueError as exc:
+            self._skip(f"{event.event_ticker[:40]}: {exc}")
+            return NOT_TOLD
+
     def _joined(self, market: Market) -> MarketMeta:
-        return market_meta(market, self._facts.get(market.event_ticker or "", UNKNOWN_EVENT))
+        return self._meta(market, self._facts.get(market.event_ticker or "", UNKNOWN_EVENT))
+
+    def _meta(self, market: Market, facts: EventFacts) -> MarketMeta:
+        series = series_of(market.event_ticker or "", facts)
+        return market_meta(market, facts, self._fees.of(series, facts.fees))
 
     def _remember(self, ticker: str, facts: EventFacts) -> None:
         self._facts.pop(ticker, None)

@@ -61,6 +61,8 @@ class Event(msgspec.Struct, frozen=True):
     mutually_exclusive: Scalar = None
     exchange_index: Scalar = None
     product_metadata: msgspec.Raw = msgspec.Raw()
+    fee_type_override: Scalar = None
+    fee_multiplier_override: Scalar = None
     markets: list[msgspec.Raw] | None = None
 
 

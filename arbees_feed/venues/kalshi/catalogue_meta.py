@@ -7,6 +7,7 @@ import msgspec
 
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
 from arbees_feed.core.money import decimal_text, scaled
+from arbees_feed.venues.kalshi.catalogue_fees import NOT_TOLD, Fees
 from arbees_feed.venues.kalshi.catalogue_messages import Event, Market, compact, text
 
 PLATFORM = "kalshi"
@@ -34,21 +35,30 @@ class EventFacts(msgspec.Struct, frozen=True, gc=False):
     title: str = ""
     category: str = ""
     series: str = ""
+    fees: Fees = NOT_TOLD
+    """What of its series' fees does not hold for it."""
 
     @classmethod
-    def of(cls, event: Event) -> "EventFacts":
-        """Return the facts of *event*."""
-        return cls(event.title or "", event.category or "", event.series_ticker or "")
+    def of(cls, event: Event, fees: Fees = NOT_TOLD) -> "EventFacts":
+        """Return the facts of *event*, which overrides its series' fees with these."""
+        return cls(event.title or "", event.category or "", event.series_ticker or "", fees)
 
 
 UNKNOWN_EVENT = EventFacts()
 
 
-def market_meta(market: Market, facts: EventFacts = UNKNOWN_EVENT) -> MarketMeta:
-    """Return what is known of *market*; *facts* are its event's."""
-    event_id = market.event_ticker or ""
+def series_of(event_id: str, facts: EventFacts) -> str:
+    """Return the series of an event; *facts* may not tell it."""
     # Only a few of the oldest series have a dash in their ticker.
-    series = facts.series or event_id.partition("-")[0]
+    return facts.series or event_id.partition("-")[0]
+
+
+def market_meta(
+    market: Market, facts: EventFacts = UNKNOWN_EVENT, fees: Fees = NOT_TOLD
+) -> MarketMeta:
+    """Return what is known of *market*; *facts* are its event's, *fees* those that hold for it."""
+    event_id = market.event_ticker or ""
+    series = series_of(event_id, facts)
     status = (market.status or "").lower()
     return MarketMeta(
         market_id=MarketId(market.ticker),
@@ -65,7 +75,7 @@ def market_meta(market: Market, facts: EventFacts = UNKNOWN_EVENT) -> MarketMeta
         outcome_no=market.no_sub_title or "",
         tick_size=_smallest_step(market),
         url=_url(series, facts.title, event_id),
-        extras=_market_extras(market, series),
+        extras=_market_extras(market, series) | _present(fees.fields()),
         volume=_volume(market),
     )
 
@@ -75,7 +85,7 @@ def event_meta(event: Event, markets: Iterable[MarketMeta]) -> EventMeta:
     metas = list(markets)
     opens = [meta.open_time for meta in metas if meta.open_time]
     closes = [meta.close_time for meta in metas if meta.close_time]
-    series = event.series_ticker or event.event_ticker.partition("-")[0]
+    series = series_of(event.event_ticker, EventFacts.of(event))
     extras = {
         "sub_title": event.sub_title or "",
         "series_ticker": series,

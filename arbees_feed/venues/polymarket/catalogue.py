@@ -18,6 +18,7 @@ from arbees_feed.core.paging import UNREADABLE, PageWalk, Paging, read
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
 from arbees_feed.venues.polymarket import catalogue_books
+from arbees_feed.venues.polymarket.catalogue_fees import fee_fields
 from arbees_feed.venues.polymarket.catalogue_limits import PUBLIC
 from arbees_feed.venues.polymarket.catalogue_messages import Event, Market
 from arbees_feed.venues.polymarket.catalogue_meta import (
@@ -153,6 +154,10 @@ class PolymarketCatalogue:
 
     def allowance(self) -> Crawl:
         """Find nothing: limits are by address and the same for all."""
+        yield from ()
+
+    def fees(self) -> Crawl:
+        """Find nothing: each market tells its own."""
         yield from ()
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
@@ -326,8 +331,11 @@ class PolymarketCatalogue:
         return EventFacts.of(events[0]) if events else NO_EVENT
 
     def _meta(self, market: Market, facts: EventFacts) -> MarketMeta | None:
+        fees, problem = fee_fields(market)
+        if problem:
+            self._skip(f"{market.condition_id[:80]}: {problem}")
         try:
-            return market_meta(market, facts)
+            return market_meta(market, facts, fees)
         except ValueError as exc:
             self._skip(str(exc))
             return None

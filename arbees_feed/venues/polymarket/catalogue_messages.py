@@ -42,6 +42,8 @@ class Market(msgspec.Struct, frozen=True, rename="camel"):
     game_start_time: str | None = None
     uma_resolution_status: Scalar = None
     resolution_source: Scalar = None
+    fees_enabled: Scalar = None
+    fee_schedule: msgspec.Raw = msgspec.Raw()
     events: list[msgspec.Raw] | None = None
 
 

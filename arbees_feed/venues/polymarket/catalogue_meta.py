@@ -61,8 +61,10 @@ def is_tradable(market: Market) -> bool:
     )
 
 
-def market_meta(market: Market, facts: EventFacts = NO_EVENT) -> MarketMeta:
-    """Return what is known of *market*; *facts* are its event's.
+def market_meta(
+    market: Market, facts: EventFacts = NO_EVENT, fees: Mapping[str, str] | None = None
+) -> MarketMeta:
+    """Return what is known of *market*; *facts* are its event's, *fees* as `fee_fields` reads them.
 
     Raises:
         ValueError: it is not a market of two outcomes.
@@ -87,7 +89,7 @@ def market_meta(market: Market, facts: EventFacts = NO_EVENT) -> MarketMeta:
         outcome_no=outcomes[1],
         tick_size=_tick_size(market),
         url=_url(facts.slug, market.slug or ""),
-        extras=_market_extras(market, facts, no),
+        extras=_market_extras(market, facts, no) | _present(fees or {}),
         volume=_volume(market),
     )
 
