@@ -241,6 +241,7 @@ def test_variables_of_others_are_left_alone() -> None:
     load(
         environ={
             "ARBEES_CORPUS": "/frames",
+            "ARBEES_MATCHING": "/labels",
             "ARBEES_FEED_SERVICE_HOST": "10.0.0.1",
             "ARBEES_FEED_SERVICE_PORT": "9464",
             "ARBEES_FEED_SERVICE_PORT_HTTP": "9464",

@@ -7,7 +7,7 @@ import io
 import json as jsons
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,10 +24,8 @@ from arbees_feed.cli.options import (
     settings_from,
 )
 from arbees_feed.cli.output import put, say
-from arbees_feed.cli.prices import reachable, read_hashes
+from arbees_feed.cli.pairs import Shown, read_pairs
 from arbees_feed.cli.waiting import until
-from arbees_feed.config import Settings
-from arbees_feed.core.wire import Names
 from arbees_feed.errors import SettingsError
 from arbees_feed.matching.evaluate import Report, Score, judge_rows, report
 from arbees_feed.matching.labelled import Row, is_tuning, row_of
@@ -107,25 +105,25 @@ def suggest(config: ConfigFile = None, override: Overrides = None) -> None:
     """
     settings = settings_from(config, override, venue_needed=False)
     quiet_log()
-    found = run_until_stopped(lambda stop: until(stop, _probable(settings)))
+    found = run_until_stopped(lambda stop: until(stop, read_pairs(settings)))
     if found is None:
         return  # stopped
+    probable = [pair for pair in found if pair.fields.get("grade") == "probable"]
     put(",".join(COLUMNS))
-    for fields in found:
+    for pair in probable:
         line = io.StringIO()
-        values = ("forbid", fields["kalshi_id"], fields["polymarket_id"], fields["polarity"])
-        csv.writer(line, lineterminator="").writerow([*values, fields.get("reasons", "")])
+        ids = [pair.fields.get(name, "") for name in ("kalshi_id", "polymarket_id", "polarity")]
+        csv.writer(line, lineterminator="").writerow(["forbid", *ids, _note(pair)])
         put(line.getvalue())
-    say(f"{len(found):,} probable pairs")
+    say(f"{len(probable):,} probable pairs")
 
 
-async def _probable(settings: Settings) -> list[Mapping[str, str]]:
-    names = Names(settings.redis.key_prefix)
-    async with reachable(settings.redis) as source:
-        members = await source.client.zrevrange(names.pairs(), 0, -1)
-        keys = [names.pair(member.decode(errors="replace")) for member in members]
-        found = await read_hashes(source.client, keys)
-    return [fields for fields in found if fields.get("grade") == "probable"]
+def _note(pair: Shown) -> str:
+    """Return what a person needs to decide: both questions, and what is open."""
+    reasons = pair.fields.get("reasons", "").split("; ")
+    opens = [reason for reason in reasons if reason and " agrees: " not in reason]
+    conflicts = filter(None, [pair.fields.get("conflicts", "")])
+    return "; ".join([f"{pair.question} | {pair.theirs}", *opens, *conflicts])
 
 
 # -- labelled pairs --------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """`arbees-feed pairs`: which markets of two venues ask the same, why, and what both sides cost."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from arbees_feed.cli.options import (
     ConfigFile,
@@ -17,7 +18,7 @@ from arbees_feed.cli.options import (
 )
 from arbees_feed.cli.output import put, say
 from arbees_feed.cli.prices import AT_ONCE, answer, reachable, read_hashes, read_meta
-from arbees_feed.cli.text import NONE, title_of
+from arbees_feed.cli.text import NONE, PRICE_WIDTH, amount, shortened, title_of
 from arbees_feed.cli.waiting import until
 from arbees_feed.config import Settings
 from arbees_feed.core.sharding import chunks
@@ -27,6 +28,11 @@ from arbees_feed.pairs.price import PairPrice
 
 GRADES = ("identical", "same_question", "probable")
 _TITLE_WIDTH = 200
+_SEARCHED = ("title", "subtitle", "event_title", "outcome_yes")
+_BESIDE_QUESTION = 58
+"""Columns of a terminal that all the others take."""
+_LEAST_QUESTION = 10
+_PLAIN = {"", "yes", "no"}
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -39,14 +45,26 @@ class Shown(msgspec.Struct, frozen=True):
     price: PairPrice | None
 
     @property
-    def title(self) -> str:
-        """Return Kalshi's title, or what there is."""
-        return title_of(self.fields.get("kalshi_id", ""), self.kalshi, _TITLE_WIDTH)
+    def question(self) -> str:
+        """Return what Kalshi asks."""
+        return question_of(self.fields.get("kalshi_id", ""), self.kalshi)
+
+    @property
+    def theirs(self) -> str:
+        """Return what Polymarket asks."""
+        return question_of(self.fields.get("polymarket_id", ""), self.polymarket)
 
     @property
     def live(self) -> bool:
         """Return whether both prices are live."""
         return self.price is not None and self.price.status == "live"
+
+
+def question_of(market: str, meta: Mapping[str, str]) -> str:
+    """Return a title with the outcome that YES is: markets of a game have the same title."""
+    outcome = meta.get("outcome_yes", "")
+    title = title_of(market, meta, _TITLE_WIDTH)
+    return title if outcome.lower() in _PLAIN or title.endswith(outcome) else f"{outcome}: {title}"
 
 
 def pairs(
@@ -79,7 +97,7 @@ def pairs(
     settings = settings_from(config, override, venue_needed=False)
     quiet_log()
     words = [word.lower() for part in text or () for word in part.split()]
-    found = run_until_stopped(lambda stop: until(stop, _read(settings, explain)))
+    found = run_until_stopped(lambda stop: until(stop, read_pairs(settings, explain)))
     if found is None:
         return  # stopped
     if explain is not None:
@@ -101,7 +119,7 @@ def pairs(
         say(f"none of {len(found):,} pairs matches")
 
 
-async def _read(settings: Settings, only: str | None) -> list[Shown]:
+async def read_pairs(settings: Settings, only: str | None = None) -> list[Shown]:
     """Return all pairs, the surest first, or the one that is named."""
     names = Names(settings.redis.key_prefix)
     async with reachable(settings.redis) as source:
@@ -137,7 +155,7 @@ def _price(data: bytes | None) -> PairPrice | None:
 def _matches(pair: Shown, words: Sequence[str]) -> bool:
     searched = [pair.pair_id, pair.fields.get("polymarket_id", "")]
     for meta in (pair.kalshi, pair.polymarket):
-        searched += [meta.get(name, "") for name in ("title", "subtitle", "event_title")]
+        searched += [meta.get(name, "") for name in _SEARCHED]
     text = "\n".join(searched).lower()
     return all(word in text for word in words)
 
@@ -153,21 +171,21 @@ def _show(chosen: Sequence[Shown], *, json: bool) -> None:
         _draw(chosen)
     else:
         for pair in chosen:
-            put("\t".join([pair.pair_id, *_cells(pair), pair.title]))
+            put("\t".join([pair.pair_id, *_cells(pair, "{:.15g}".format), pair.question]))
 
 
 def _fields(pair: Shown) -> dict[str, object]:
     price = None if pair.price is None else msgspec.structs.asdict(pair.price)
     return {
-        **pair.fields,
         "pair_id": pair.pair_id,
-        "kalshi_title": title_of("", pair.kalshi, _TITLE_WIDTH),
-        "polymarket_title": title_of("", pair.polymarket, _TITLE_WIDTH),
+        **pair.fields,
+        "kalshi_title": pair.question,
+        "polymarket_title": pair.theirs,
         "price": price,
     }
 
 
-def _cells(pair: Shown) -> list[str]:
+def _cells(pair: Shown, size: Callable[[float], str]) -> list[str]:
     price = pair.price
     cells = [pair.fields.get("grade", ""), pair.fields.get("polarity", "")]
     if price is None or price.status != "live":
@@ -176,9 +194,9 @@ def _cells(pair: Shown) -> list[str]:
         *cells,
         price.status,
         _dollars(price.yes_at_kalshi_net),
-        f"{price.yes_at_kalshi_size:g}",
+        size(price.yes_at_kalshi_size),
         _dollars(price.yes_at_polymarket_net),
-        f"{price.yes_at_polymarket_size:g}",
+        size(price.yes_at_polymarket_size),
     ]
 
 
@@ -189,20 +207,24 @@ def _dollars(cost: float | None) -> str:
 def _draw(chosen: Sequence[Shown]) -> None:
     console = Console()
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("GRADE", no_wrap=True)
-    table.add_column("POLARITY", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    for column in ("YES KALSHI", "SIZE", "YES POLY", "SIZE"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column, width in (("GRADE", 13), ("POLARITY", 8), ("STATUS", 6)):
+        table.add_column(column, no_wrap=True, min_width=width)
+    for column in ("YES K", "SIZE", "YES P", "SIZE"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=PRICE_WIDTH)
     table.add_column("QUESTION", no_wrap=True, overflow="ellipsis", ratio=1)
+    room = max(_LEAST_QUESTION, console.width - _BESIDE_QUESTION)
     for pair in chosen:
-        table.add_row(*(cell or NONE for cell in _cells(pair)), pair.title)
+        cells = [cell or NONE for cell in _cells(pair, amount)]
+        # As text: brackets in a title are no markup.
+        table.add_row(*cells, Text(shortened(pair.question, room)))
     if chosen:
         console.print(table)
         alive = sum(pair.live for pair in chosen)
         console.print(
-            f"{len(chosen):,} pairs, {alive:,} with both prices live; ids: --json, or | cut -f1",
+            f"{len(chosen):,} pairs, {alive:,} with both prices live; "
+            "ids: arbees-feed pairs | cut -f1",
             style="bright_black",
+            highlight=False,
         )
 
 
@@ -211,25 +233,29 @@ def _explain(pair: Shown) -> None:
     put(f"{pair.pair_id}: {fields.get('grade', '')}, {fields.get('polarity', '')}")
     put(f"  by          {fields.get('by', '')}, since {fields.get('since', '')}")
     put(f"  confidence  {fields.get('confidence', '')}")
-    put(f"  kalshi      {fields.get('kalshi_id', '')}: {pair.title}")
-    theirs = title_of("", pair.polymarket, _TITLE_WIDTH)
-    put(f"  polymarket  {fields.get('polymarket_id', '')}: {theirs}")
+    put(f"  kalshi      {fields.get('kalshi_id', '')}: {pair.question}")
+    put(f"  polymarket  {fields.get('polymarket_id', '')}: {pair.theirs}")
     for name in ("reasons", "conflicts"):
         for number, line in enumerate(filter(None, fields.get(name, "").split("; "))):
             put(f"  {name if not number else '':<10}  {line}")
     if pair.price is not None and pair.price.status != "live":
         put(f"  price       {pair.price.status}: {pair.price.reason}")
     elif pair.price is not None:
-        put(f"  price       both sides cost {', '.join(_costs(pair.price))}")
+        for number, cost in enumerate(_costs(pair.price)):
+            put(f"  {'price' if not number else '':<10}  {cost}")
 
 
 def _costs(price: PairPrice) -> list[str]:
     ways = (
-        ("YES at Kalshi", price.yes_at_kalshi_cost, price.yes_at_kalshi_net),
-        ("YES at Polymarket", price.yes_at_polymarket_cost, price.yes_at_polymarket_net),
+        ("YES at Kalshi, NO at Polymarket", price.yes_at_kalshi_cost, price.yes_at_kalshi_net),
+        (
+            "YES at Polymarket, NO at Kalshi",
+            price.yes_at_polymarket_cost,
+            price.yes_at_polymarket_net,
+        ),
     )
     return [
-        f"{cost:.4f} ({_dollars(net) or 'unknown'} with fees), {way}"
+        f"{way}: {cost:.4f}, with fees {_dollars(net) or 'unknown'}"
         for way, cost, net in ways
         if cost is not None
-    ] or ["nothing that is on offer"]
+    ] or ["no side is on offer at both"]

@@ -23,8 +23,8 @@ ALIASES = {
     "KALSHI_STREAM_SUBSCRIBE_ALL": "kalshi.subscribe_all",
 }
 
-# Not a setting: it names a folder of recorded frames for the test suite.
-_EXEMPT = frozenset({"ARBEES_CORPUS"})
+# No settings: folders of recorded frames and of labelled pairs, for tests and benchmarks.
+_EXEMPT = frozenset({"ARBEES_CORPUS", "ARBEES_MATCHING"})
 
 # Kubernetes gives each container such variables for each service near it, and a service may well
 # be called `arbees-feed`. A plain ..._PORT is theirs only if it holds an address.

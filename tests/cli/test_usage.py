@@ -12,7 +12,20 @@ from arbees_feed import __version__
 from arbees_feed.cli import main
 from arbees_feed.config.environment import without_settings
 
-COMMANDS = ["run", "demo", "check", "watch", "top", "markets", "pairs", "match", "explain", "sim", "record", "replay"]
+COMMANDS = [
+    "run",
+    "demo",
+    "check",
+    "watch",
+    "top",
+    "markets",
+    "pairs",
+    "match",
+    "explain",
+    "sim",
+    "record",
+    "replay",
+]
 
 
 Captured = pytest.CaptureFixture[str]

@@ -72,7 +72,7 @@ def test_ports_are_opened_on_loopback_only() -> None:
     assert all(str(port).startswith("127.0.0.1:") for port in ports)
 
 
-@pytest.mark.parametrize("name", ["feed", *DEMO])
+@pytest.mark.parametrize("name", ["feed", "pairs", *DEMO])
 def test_our_containers_may_do_little(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True
@@ -82,7 +82,9 @@ def test_our_containers_may_do_little(name: str) -> None:
     assert int(service["stop_grace_period"].removesuffix("s")) > 5 + 1
 
 
-@pytest.mark.parametrize(("name", "its_redis"), [("feed", "redis"), ("demo", "demo-redis")])
+@pytest.mark.parametrize(
+    ("name", "its_redis"), [("feed", "redis"), ("pairs", "redis"), ("demo", "demo-redis")]
+)
 def test_a_feed_waits_for_a_healthy_redis(name: str, its_redis: str) -> None:
     assert services()[name]["depends_on"][its_redis]["condition"] == "service_healthy"
     assert services()[its_redis]["healthcheck"]["test"]
@@ -135,6 +137,9 @@ def test_every_setting_can_be_given_to_the_container() -> None:
     """A key that compose does not pass on would be ignored in silence."""
     passed = names(services()["feed"]["environment"])
     assert sorted(passed) == sorted(set(passed))
+    of_pairs = names(services()["pairs"]["environment"])
+    assert set(of_pairs) <= variables()
+    passed += [name for name in of_pairs if name.startswith("ARBEES_PAIRS__")]
     # Without the endpoint there is no health.
     wanted = variables() - {"ARBEES_HTTP__ENABLED"}
     assert wanted - set(passed) == set(), "add these to `environment` in docker-compose.yml"

@@ -1,4 +1,4 @@
-"""Two venues as a matcher sees them in Redis, whose prices the test decides; and a judge of pairs."""
+"""Two venues as a matcher sees them in Redis, with prices of the test; and a judge of pairs."""
 
 import asyncio
 import time
@@ -112,11 +112,13 @@ class Venues:
 class Judge:
     """Hears of legs and pairs over one connection, so in the order in which they were written."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, usual_fees: bool) -> None:
+        """Unless the venues charge their *usual_fees*, quotes alone are checked."""
         self.legs: dict[str, list[Message]] = defaultdict(list)
         self.pairs: dict[str, list[Message]] = defaultdict(list)
         self.told = 0
         self._client = client
+        self._usual_fees = usual_fees
         self._changed = asyncio.Condition()
         self._at: dict[tuple[str, str], int] = {}
 
@@ -167,20 +169,21 @@ class Judge:
                 continue
             assert pair[f"{way}_size"] == float(size)
             assert abs(Decimal(pair[f"{way}_cost"]) - cost) < Decimal("1e-12")
-            assert abs(Decimal(pair[f"{way}_net"]) - cost - fees / size) < Decimal("1e-12")
+            if self._usual_fees:
+                assert abs(Decimal(pair[f"{way}_net"]) - cost - fees / size) < Decimal("1e-12")
 
     def _leg(self, pair: Message, venue: str, *, turned: bool) -> Message:
         """Return the top of the leg's message that *pair* tells, which never is an older one."""
         key = (pair["pair_id"], venue)
-        told = tuple(
-            pair[f"{venue}_{side}"] for side in ("bid", "ask", "bid_size", "ask_size")
-        )
+        told = tuple(pair[f"{venue}_{side}"] for side in ("bid", "ask", "bid_size", "ask_size"))
         messages = self.legs[pair[f"{venue}_id"]]
         for at in range(self._at.get(key, 0), len(messages)):
             top = _top(messages[at], turned=turned)
             if messages[at]["status"] == "live" and told == tuple(map(float, top)):
                 self._at[key] = at
-                return dict(zip(("bid", "ask", "bid_size", "ask_size"), top), venue=venue)
+                return dict(
+                    zip(("bid", "ask", "bid_size", "ask_size"), top, strict=True), venue=venue
+                )
         raise AssertionError(f"no message of {venue} says {told}")
 
     async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -217,10 +220,11 @@ def _theirs(price: Decimal, size: Decimal) -> Decimal:
 
 
 @asynccontextmanager
-async def judged(url: str) -> AsyncIterator[tuple[Venues, Judge]]:
-    """Run both venues and a judge while the block runs."""
+async def judged(url: str, *, daemon: bool = False) -> AsyncIterator[tuple[Venues, Judge]]:
+    """Run both venues, unless a *daemon* is there for them, and a judge while the block runs."""
     client: Any = Redis.from_url(url)
-    venues, judge, ready = Venues(client), Judge(client), asyncio.Event()
+    venues, judge, ready = Venues(client), Judge(client, usual_fees=not daemon), asyncio.Event()
+    venues.beating = not daemon
     async with client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(venues.run()), group.create_task(judge.run(ready))]
         await ready.wait()

@@ -1,0 +1,188 @@
+"""Follows the metadata that enrichment keeps in Redis: everything once, then what changes.
+
+Enrichment names changed and removed markets on `feed:meta`. A name that is lost there is found by
+the next scan; so nothing depends on the channel but how soon a change is seen.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+import msgspec
+from redis.exceptions import RedisError
+
+from arbees_feed.core.sharding import chunks
+from arbees_feed.core.text import is_name
+from arbees_feed.core.wire import MetadataNews, Names
+from arbees_feed.errors import RedisUnavailable
+
+AT_ONCE: Final = 200
+"""Hashes read in one request: rules are long, and others wait."""
+POLL_S: Final = 1.0
+
+
+class Meta(msgspec.Struct, frozen=True, gc=False):
+    """What Redis has of one market."""
+
+    venue: str
+    market_id: str
+    fields: dict[str, str]
+
+
+class Taker(Protocol):
+    """Who hears of metadata."""
+
+    async def found(self, metas: Sequence[Meta]) -> None:
+        """Take what is known of some markets, new or changed or the same as before."""
+
+    async def gone(self, markets: Sequence[str]) -> None:
+        """Forget markets that have no metadata any more."""
+
+    async def scanned(self) -> None:
+        """Everything that was there has been told."""
+
+
+class MetadataFollower:
+    """Reads metadata of *venues* into a taker; a service."""
+
+    name = "pairs-metadata"
+
+    def __init__(
+        self,
+        redis: Any,
+        names: Names,
+        venues: Sequence[str],
+        taker: Taker,
+        *,
+        fields: Sequence[str],
+        rescan_s: float = 1_800.0,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """Be ready; of each hash, *fields* are read."""
+        self.unreadable = 0
+        """Messages on `feed:meta` that were none of ours."""
+        self._redis = redis
+        self._names = names
+        self._venues = tuple(venues)
+        self._taker = taker
+        self._fields = tuple(fields)
+        self._rescan_s = rescan_s
+        self._timeout_s = timeout_s
+        self._known: dict[str, str] = {}
+        self._changed: dict[str, str] = {}
+        self._missing: dict[str, float] = {}
+        """Markets that a scan did not find, and since when."""
+
+    async def run(self) -> None:
+        """Read all, then what changes, until cancelled.
+
+        Raises:
+            RedisUnavailable: Redis did not answer; run again to begin with a scan.
+        """
+        try:
+            async with self._subscribed() as channel:
+                while True:
+                    await self._scan(channel)
+                    due_s = time.monotonic() + self._rescan_s
+                    while time.monotonic() < due_s:
+                        await self._hear(channel, POLL_S)
+                        await self._read_changed()
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise RedisUnavailable(f"metadata could not be read: {exc}") from exc
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[Any]:
+        channel = self._redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            await channel.subscribe(self._names.meta_news())
+            await channel.get_message(timeout=self._timeout_s)
+            yield channel
+        finally:
+            await channel.aclose()
+
+    async def _scan(self, channel: Any) -> None:
+        seen: set[str] = set()
+        for venue in self._venues:
+            async for members in self._members(venue):
+                missing = set(await self._read(venue, members))
+                seen.update(market for market in members if market not in missing)
+                await self._hear(channel, 0.0)
+        await self._drop(self._missed_for_long(seen))
+        await self._taker.scanned()
+
+    def _missed_for_long(self, seen: Collection[str]) -> list[str]:
+        """Return what earlier scans did not see either.
+
+        A Redis that has lost its data is filled again by enrichment, which takes a while.
+        """
+        now_s = time.monotonic()
+        self._missing = {
+            market: self._missing.get(market, now_s) for market in self._known if market not in seen
+        }
+        patience_s = self._rescan_s / 2
+        return [market for market, at_s in self._missing.items() if now_s - at_s >= patience_s]
+
+    async def _drop(self, markets: Iterable[str]) -> None:
+        if known := [market for market in markets if self._known.pop(market, None)]:
+            await self._taker.gone(known)
+
+    async def _members(self, venue: str) -> AsyncIterator[Sequence[str]]:
+        """Yield the ids of all markets with metadata, some at a time."""
+        waiting: list[str] = []
+        async for member, _ in self._redis.zscan_iter(self._names.volume(venue), count=AT_ONCE):
+            if is_name(market := _text(member)):
+                waiting.append(market)
+            if len(waiting) >= AT_ONCE:
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
+
+    async def _hear(self, channel: Any, timeout_s: float) -> None:
+        """Note what was named on the channel; wait for the first so long."""
+        while (message := await channel.get_message(timeout=timeout_s)) is not None:
+            timeout_s = 0.0
+            try:
+                news = MetadataNews.from_msgpack(message["data"])
+            except ValueError:
+                self.unreadable += 1
+                continue
+            if news.venue in self._venues:
+                self._changed.update((name, news.venue) for name in news.markets if is_name(name))
+
+    async def _read_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        for venue in self._venues:
+            markets = [market for market, its in changed.items() if its == venue]
+            for some in chunks(markets, AT_ONCE):
+                await self._drop(await self._read(venue, some))
+
+    async def _read(self, venue: str, markets: Sequence[str]) -> Sequence[str]:
+        """Read hashes and hand them over; return the markets that have none."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for market in markets:
+            pipeline.hmget(self._names.meta(market), self._fields)
+        async with asyncio.timeout(self._timeout_s):
+            answers = await pipeline.execute()
+        metas, gone = [], []
+        for market, values in zip(markets, answers, strict=True):
+            fields = {
+                name: _text(value)
+                for name, value in zip(self._fields, values, strict=True)
+                if value
+            }
+            # A market's hash may have its id only for a moment, between two writers.
+            if fields.get("platform") == venue:
+                metas.append(Meta(venue, market, fields))
+                self._known[market] = venue
+            else:
+                gone.append(market)
+        if metas:
+            await self._taker.found(metas)
+        return gone
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

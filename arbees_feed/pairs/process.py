@@ -1,0 +1,102 @@
+"""The process that brings the venues together: its parts, started and stopped.
+
+It stands beside the feed, not in it: judging markets is work for a processor, and the feed's loop
+carries prices. It reads what any reader can: metadata and prices in Redis.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from arbees_feed.config import Settings
+from arbees_feed.config.forms import EMBEDDED
+from arbees_feed.core.wire import Names
+from arbees_feed.errors import RedisUnavailable, SettingsError
+from arbees_feed.pairs.ledger import Ledger
+from arbees_feed.pairs.listings import FIELDS, KALSHI, POLYMARKET
+from arbees_feed.pairs.mapping import NO_MAPPING, read_mapping
+from arbees_feed.pairs.metadata import MetadataFollower
+from arbees_feed.pairs.monitor import Limits, PairMonitor
+from arbees_feed.pairs.outbox import Outbox
+from arbees_feed.pairs.price import LIVE
+from arbees_feed.pairs.rules import Rules
+from arbees_feed.pairs.service import PairClock, PairService
+from arbees_feed.pairs.store import PairStore
+from arbees_feed.pairs.table import PairTable
+from arbees_feed.reader import PriceReader
+from arbees_feed.supervisor import Policy, Supervisor
+from arbees_feed.transport.redis import open_client
+
+_log = structlog.get_logger("arbees_feed.pairs")
+
+RESTARTED: Final = "the matcher was started again"
+NEEDED: Final = "pairs need a Redis that the feed writes to: redis.url is {}"
+
+
+async def run(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Match markets and price pairs until *stop* is set.
+
+    Raises:
+        SettingsError: the mapping file can't be read, or Redis is one that nobody else reaches.
+        RedisUnavailable: Redis does not answer at the start.
+    """
+    url = settings.redis.url.get_secret_value()
+    if url == EMBEDDED or url.startswith("redis+cluster://"):
+        raise SettingsError(NEEDED.format("embedded" if url == EMBEDDED else "a Cluster"))
+    path = settings.pairs.mapping
+    mapping = NO_MAPPING if path is None else read_mapping(path)
+    for error in mapping.errors:
+        _log.warning("wrong line in the mapping", error=error)
+    names = Names(settings.redis.key_prefix)
+    reader = PriceReader(
+        url, markets=[], key_prefix=settings.redis.key_prefix, client_name="arbees-feed-pairs"
+    )
+    async with open_client(url, timeout_s=settings.redis.io_timeout_s) as client, reader:
+        store = PairStore(client, names)
+        ledger = Ledger(_now, Rules(mapping))
+        known = await store.known()
+        ledger.remember(known)
+        session, outbox = await _take_over(store, known)
+        limits = Limits(gap=settings.pairs.alarm_gap, after_s=settings.pairs.alarm_after_s)
+        table = PairTable(reader.book, max_age_s=settings.pairs.max_age_s)
+        service = PairService(
+            ledger, table, outbox, store, reader,
+            monitor=PairMonitor(limits), mapping_name=str(path or ""),
+        )  # fmt: skip
+        follower = MetadataFollower(client, names, (KALSHI, POLYMARKET), service, fields=FIELDS)
+        clock = PairClock(service, store, session=session, leases=settings.pairs.follow)
+        on_ready()
+        await Supervisor(Policy()).run([service, outbox, clock, follower], stop)
+        service.stop("the matcher was stopped")
+        await _drain(outbox, store, settings.publish.drain_timeout_s)
+
+
+async def _drain(outbox: Outbox, store: PairStore, timeout_s: float) -> None:
+    """Write what waits, and take the state away."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await outbox.flush()
+            await store.end_state()
+    except (RedisUnavailable, TimeoutError):
+        _log.warning("stopped before redis took everything", waiting=outbox.waiting)
+
+
+async def _take_over(store: PairStore, known: Iterable[str]) -> tuple[int, Outbox]:
+    """Take back what a killed run left live; return a session above its, and an outbox for it."""
+    lasts = await store.lasts(known)
+    # Our clock may have been set back since then.
+    session = max([time.time_ns(), *(last.session + 1 for last in lasts.values())])
+    outbox = Outbox(store, session=session, now_ns=time.time_ns)
+    outbox.put(last.taken_back(RESTARTED) for last in lasts.values() if last.status == LIVE)
+    await outbox.flush()
+    return session, outbox
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

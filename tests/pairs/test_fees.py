@@ -1,0 +1,104 @@
+"""What a taker pays, against the venues' own worked examples."""
+
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbees_feed.core.model import ONE_CONTRACT, ONE_DOLLAR
+from arbees_feed.pairs.fees import DOLLAR, KalshiFees, PolymarketFees, fees_of
+
+
+def dollars(money: int) -> Decimal:
+    return Decimal(money) / DOLLAR
+
+
+@pytest.mark.parametrize(
+    ("contracts", "price", "fee"),
+    [
+        # Kalshi's fee schedule, table of general trading fees.
+        (1, "0.01", "0.01"),
+        (1, "0.50", "0.02"),
+        (100, "0.01", "0.07"),
+        (100, "0.05", "0.34"),
+        (100, "0.10", "0.63"),
+        (100, "0.25", "1.32"),
+        (100, "0.50", "1.75"),
+        (100, "0.75", "1.32"),
+        (100, "0.90", "0.63"),
+        (100, "0.95", "0.34"),
+        (10, "0.50", "0.18"),
+        # fee_rounding: 3 at $0.055: value 0.165, trade fee 0.0110, and 0.004 to the next cent.
+        (3, "0.055", "0.015"),
+    ],
+)
+def test_kalshi_charges_what_its_schedule_says(contracts: int, price: str, fee: str) -> None:
+    ticks = int(Decimal(price) * ONE_DOLLAR)
+    assert dollars(KalshiFees().taker(ticks, contracts * ONE_CONTRACT)) == Decimal(fee)
+
+
+@pytest.mark.parametrize(
+    ("rate", "exponent", "shares", "price", "fee"),
+    [
+        (0.05, 1, 100, "0.50", "1.25"),
+        (0.05, 1, 100, "0.10", "0.45"),
+        (0.03, 1, 100, "0.50", "0.75"),
+        (0.07, 1, 1, "0.01", "0.00069"),
+        (0.25, 2, 100, "0.50", "1.5625"),
+        (0.0, 1, 100, "0.50", "0"),
+    ],
+)
+def test_polymarket_charges_the_curve(
+    rate: float, exponent: int, shares: int, price: str, fee: str
+) -> None:
+    fees = PolymarketFees(round(rate * 10**6), exponent)
+    ticks = int(Decimal(price) * ONE_DOLLAR)
+    assert dollars(fees.taker(ticks, shares * ONE_CONTRACT)) == Decimal(fee)
+
+
+@given(st.integers(0, ONE_DOLLAR), st.integers(1, 10**12), st.sampled_from([35_000, 70_000]))
+def test_kalshi_agrees_with_decimal_arithmetic(ticks: int, lots: int, rate_ppm: int) -> None:
+    price, contracts = Decimal(ticks) / ONE_DOLLAR, Decimal(lots) / ONE_CONTRACT
+    rate = Decimal(rate_ppm) / 10**6
+    trade_fee = (rate * contracts * price * (1 - price)).quantize(Decimal("1e-4"), ROUND_CEILING)
+    value = contracts * price
+    fee = (value + trade_fee).quantize(Decimal("0.01"), ROUND_CEILING) - value
+    assert dollars(KalshiFees(rate_ppm).taker(ticks, lots)) == fee
+
+
+@given(st.integers(0, ONE_DOLLAR), st.integers(1, 10**10), st.integers(0, 250_000))
+def test_polymarket_agrees_with_decimal_arithmetic(ticks: int, lots: int, rate_ppm: int) -> None:
+    price, shares = Decimal(ticks) / ONE_DOLLAR, Decimal(lots) / ONE_CONTRACT
+    fee = shares * Decimal(rate_ppm) / 10**6 * price * (1 - price)
+    told = dollars(PolymarketFees(rate_ppm).taker(ticks, lots))
+    assert told == fee.quantize(Decimal("1e-5"), ROUND_HALF_UP)
+
+
+@pytest.mark.parametrize(
+    ("meta", "fees", "told"),
+    [
+        ({"platform": "kalshi"}, KalshiFees(70_000), False),
+        (
+            {"platform": "kalshi", "fee_type": "quadratic", "fee_multiplier": "0.5"},
+            KalshiFees(35_000),
+            True,
+        ),
+        ({"platform": "kalshi", "fee_type": "quadratic_with_maker_fees", "fee_multiplier": "1"},
+         KalshiFees(70_000), True),
+        ({"platform": "kalshi", "fee_type": "flat", "fee_multiplier": "1"}, None, True),
+        ({"platform": "kalshi", "fee_multiplier": "lots"}, KalshiFees(70_000), False),
+        ({"platform": "polymarket"}, PolymarketFees(50_000), False),
+        ({"platform": "polymarket", "fees_enabled": "false"}, PolymarketFees(0), True),
+        ({"platform": "polymarket", "fees_enabled": "true", "fee_rate": "0.04"},
+         PolymarketFees(40_000), True),
+        ({"platform": "polymarket", "fee_rate": "0.25", "fee_exponent": "2"},
+         PolymarketFees(250_000, 2), True),
+        ({"platform": "polymarket", "fee_rate": "0.25", "fee_exponent": "1.5"}, None, True),
+        ({"platform": "polymarket", "fee_rate": "NaN"}, PolymarketFees(50_000), False),
+    ],
+)  # fmt: skip
+def test_fees_are_taken_from_metadata(
+    meta: dict[str, str], fees: KalshiFees | PolymarketFees | None, *, told: bool
+) -> None:
+    assert fees_of(meta) == (fees, told)
