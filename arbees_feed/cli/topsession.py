@@ -34,9 +34,9 @@ WARM_S: Final = 2
 PAUSE_S: Final = 0.7
 """For so long the reader conflates; then all that has changed is taken at once."""
 FIRST_S: Final = 0.3
-"""Then each price is looked at as it comes, for its age: the first within this time …"""
+"""Then each price is looked at as it comes, for its age: until each venue had one, or so long …"""
 MORE_S: Final = 0.03
-"""… and those of so long after it."""
+"""… and those of so long after that."""
 
 
 class Session:
@@ -103,13 +103,14 @@ class Session:
         loop, first = asyncio.get_running_loop(), True
         while True:
             prices, may_be_old = await intake.next()
-            if first:
+            if not may_be_old:
+                # The first of a venue has waited longest.
+                for price in {price.platform: price for price in reversed(prices)}.values():
+                    self.state.arrived(price, self._time_ns())
+            self._take(prices)
+            if first and self.state.lags_known:
                 end.reschedule(loop.time() + MORE_S)
                 first = False
-            if not may_be_old:
-                # The first has waited longest.
-                self.state.arrived(prices[0], self._time_ns())
-            self._take(prices)
 
     def _take(self, prices: Iterable[MarketPrice]) -> None:
         self.state.take(prices, self.reader.take_losses(), self._monotonic())

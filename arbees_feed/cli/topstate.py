@@ -164,6 +164,11 @@ class TopState:
         if before is None or (before.session, before.seq) < (price.session, price.seq):
             self.venue(price.platform).line.latency.observe_ns(now_ns - price.ts_pub_ns)
 
+    @property
+    def lags_known(self) -> bool:
+        """Whether each venue has had a price of late whose age was looked at."""
+        return all(len(venue.line.latency.lately()) for venue in self.venues.values())
+
     def _market(self, market_id: str) -> Market:
         market = self.markets.get(market_id)
         if market is None:

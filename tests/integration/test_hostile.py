@@ -362,7 +362,9 @@ async def test_hostile_records_are_left_out_or_made_harmless(
         asked = [*kalshi.asked, *gamma.asked]
         # What a venue calls the next page is a parameter, and never an address.
         assert any(r.query.get("cursor", r.query.get("after_cursor")) for r in asked)
-        ways = re.compile(r"/trade-api/v2/(account/limits|markets|events(/[A-Za-z0-9:._-]+)?)")
+        ways = re.compile(
+            r"/trade-api/v2/(account/limits|markets|series|events(/[A-Za-z0-9:._-]+)?)"
+        )
         assert [r.path for r in kalshi.asked if ways.fullmatch(r.path) is None] == []
         assert any(r.path.endswith("/events/KXEV") for r in kalshi.asked)
 

@@ -142,7 +142,9 @@ def furnish(folder: Path, redis_port: int) -> dict[str, str]:
     feeding = f'case "$1" in run|record|check) {second};; esac'
     program = f'exec {shlex.quote(sys.executable)} -m arbees_feed "$@"'
     _script(commands / "arbees-feed", f"{feeding}\n{program}")
-    return {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
+    # The suite runs in asyncio's debug mode, which tells of slow steps; a reader's shell does not.
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
+    return {**given, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _script(path: Path, text: str) -> None:
