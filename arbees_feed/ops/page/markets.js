@@ -15,6 +15,7 @@ const listed = new Map(); // market -> what its row is made of
 let searching = null;
 let typing = 0;
 let tries = 0;
+let shown = ""; // what the list is made of
 let on = {};
 
 // *on* has functions: found (of all hits), chosen (of one hit), isOpen (of a market's id).
@@ -74,27 +75,34 @@ async function search() {
   }
 }
 
-// A feed that has just started does not know its markets, or not their titles.
+// A feed that has just started does not know all of its markets, or not their titles.
 function again(found) {
   tries += 1;
-  const waiting = !found.hits.length || found.hits.some((hit) => !hit.title);
+  const waiting = found.hits.length < LIMIT || found.hits.some((hit) => !hit.title);
   if (waiting && tries <= TRIES) typing = setTimeout(search, AGAIN_MS);
 }
 
 function showHits(found, text) {
+  put(byId("found"), summary(found, text));
+  // The same once more: its rows stay, a click on one of them must not meet another element.
+  const told = JSON.stringify(found.hits.map((hit) => [hit.market, titleOf(hit)]));
+  if (told !== shown) makeRows(found.hits);
+  shown = told;
+  for (const hit of found.hits) showPrice(listed.get(hit.market), hit.price);
+  on.found(found.hits);
+}
+
+function makeRows(hits) {
   const focused = document.activeElement.closest("#hits tr");
   listed.clear();
-  const made = found.hits.map((hit) => {
+  const made = hits.map((hit) => {
     const row = newRow(hit);
     listed.set(hit.market, row);
-    showPrice(row, hit.price);
     return row.row;
   });
   byId("hits").replaceChildren(...made);
   byId("table").hidden = !made.length;
   if (focused) button(focused.dataset.market)?.focus();
-  put(byId("found"), summary(found, text));
-  on.found(found.hits);
 }
 
 function summary(found, text) {
