@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -34,7 +34,16 @@ _ENDED: Final = frozenset(
 
 
 class FrameSocket(aiohttp.ClientWebSocketResponse):
-    """aiohttp's socket, which also hands out what has been read already."""
+    """aiohttp's socket, which also hands out what has been read already, and sends as it is.
+
+    Only the venue's frames are compressed (RFC 7692, 6: each message says whether it is). Our few
+    commands are not worth a compressor: one holds 0.3 MB for as long as its socket, and, in a cycle
+    with it, for long after.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._writer.compress = 0
 
     async def add_waiting(self, frames: list[bytes]) -> None:
         """Add the text and binary frames that wait, up to the first of another kind; never waits.

@@ -1,13 +1,17 @@
 """WebSocket connections against an aiohttp server on loopback."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.http_websocket import WS_KEY
 
 from arbees_feed.errors import AuthenticationRejected, ConnectionLost
 from arbees_feed.transport.websocket import (
@@ -163,6 +167,36 @@ async def test_deflate_is_offered_and_understood() -> None:
     ):
         assert await connection.receive() == [b"compressed " * 1000]
     assert "permessage-deflate" in offered[0]
+
+
+async def test_what_is_sent_is_not_compressed_where_deflate_was_agreed_on() -> None:
+    """A compressor is a third of a megabyte for each socket."""
+    sent: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        found = re.search(rb"Sec-WebSocket-Key: (\S+)", request)
+        assert found
+        accepted = base64.b64encode(hashlib.sha1(found[1] + WS_KEY, usedforsecurity=False).digest())
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+            b"Sec-WebSocket-Accept: " + accepted + b"\r\n\r\n"
+        )
+        sent.set_result(await reader.readexactly(2))
+        writer.close()
+
+    server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        aiohttp.ClientSession() as session,
+        open_websocket(session, f"ws://127.0.0.1:{port}", {}) as connection,
+    ):
+        await connection.send(b"x" * 100)
+        frame = await sent
+    final_text, masked_100 = 0x81, 0x80 | 100  # compressed, it would be 0xC1, and shorter
+    assert frame == bytes([final_text, masked_100])
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 451])
