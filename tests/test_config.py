@@ -302,6 +302,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("redis.url", "unix://", "socket file"),
         ("redis.url", "redis+sentinel://h1:26379,h2:26379", "name the service"),
         ("redis.url", "redis+cluster://h1,", "needs a host"),
+        ("redis.url", "redis://h?nonsense=1", "no option 'nonsense'"),
     ],
 )
 def test_a_malformed_value_is_named_with_its_key_and_origin(

@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Secret, SecretStr
 
 from arbees_feed.config.redact import redact_url
+from arbees_feed.core.redisaddress import Address
+from arbees_feed.errors import SettingsError
 
 EMBEDDED = "embedded"
 
@@ -119,53 +121,17 @@ def service_url(*schemes: str) -> Callable[[str], str]:
 
 
 def redis_url(value: str) -> str:
-    """Check a URL of Redis, or the word `embedded`; a sentinel URL names its service."""
+    """Check a URL of Redis, or the word `embedded`."""
     value = value.strip()
     if value == EMBEDDED:
         return value
-    parts = _split(value)
-    if "@" in parts.path or "@" in parts.fragment:
-        raise ValueError("has a password with '/' or '#' in it: write %2F or %23 there")
-    check = _REDIS_CHECKS.get(parts.scheme)
-    if check is None:
-        known = ", ".join(f"{name}://" for name in _REDIS_CHECKS)
-        raise ValueError(f"must begin with one of {known} or be '{EMBEDDED}'")
-    check(parts.netloc.rpartition("@")[2], parts.path)
+    _split(value)
+    try:
+        Address(value)
+    except SettingsError as exc:
+        hint = f", or be '{EMBEDDED}'" if "begin with" in str(exc) else ""
+        raise ValueError(f"{str(exc).removeprefix('redis url: ')}{hint}") from None
     return value
-
-
-def _check_server(hosts: str, path: str) -> None:
-    _check_host(hosts)
-    database = path.strip("/")
-    if database and not database.isdecimal():
-        raise ValueError("the database after the host must be a number, as in redis://host:6379/0")
-
-
-def _check_socket(hosts: str, path: str) -> None:
-    if hosts or len(path) < len("/x"):
-        raise ValueError("must name a socket file, as in unix:///run/redis.sock")
-
-
-def _check_sentinel(hosts: str, path: str) -> None:
-    for host in hosts.split(","):
-        _check_host(host)
-    service, _, database = path.strip("/").partition("/")
-    if not service or (database and not database.isdecimal()):
-        raise ValueError("must name the service, as in redis+sentinel://h1:26379,h2:26379/mymaster")
-
-
-def _check_cluster(hosts: str, _path: str) -> None:
-    for host in hosts.split(","):
-        _check_host(host)
-
-
-_REDIS_CHECKS = {
-    "redis": _check_server,
-    "rediss": _check_server,
-    "unix": _check_socket,
-    "redis+sentinel": _check_sentinel,
-    "redis+cluster": _check_cluster,
-}
 
 
 def _split(url: str) -> SplitResult:

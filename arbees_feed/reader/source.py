@@ -23,12 +23,10 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from arbees_feed.core.redisaddress import Address
-from arbees_feed.errors import AuthenticationRejected, RedisUnavailable, SettingsError
+from arbees_feed.core.redisaddress import Address, options_checked
+from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 
 KEYS_AT_ONCE: Final = 500
-_NOT_FOR_USERS: Final = frozenset({"protocol", "decode_responses", "encoding", "encoding_errors"})
-"""Options of a URL that change what redis-py hands over; ours suit what we do with it."""
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 CLUSTER_RETRIES: Final = 3
 """A cluster answers with MOVED while slots move; redis-py asks again."""
@@ -53,15 +51,6 @@ def is_wrong_type(error: ResponseError) -> bool:
     return "WRONGTYPE" in str(error)
 
 
-@contextmanager
-def _options_checked() -> Iterator[None]:
-    """Raise SettingsError for what redis-py makes of the options of a URL."""
-    try:
-        yield
-    except (TypeError, ValueError) as exc:
-        raise SettingsError(f"redis url: {exc}") from exc
-
-
 class Source:
     """One client, and connections for subscriptions beside it."""
 
@@ -76,7 +65,7 @@ class Source:
         has their slot.
         """
         if not self._is_cluster:
-            with _options_checked():
+            with options_checked():
                 return [(self.client.connection_pool.make_connection(), list(channels))]
         if not sharded:
             return [(self.client.get_random_primary_node().acquire_connection(), list(channels))]
@@ -163,11 +152,11 @@ async def _sentinel_client(address: Address, options: Mapping[str, Any]) -> Asyn
 
 
 def _client(address: Address, options: Mapping[str, Any]) -> Any:
-    with _options_checked():
+    with options_checked():
         if address.kind == "server":
-            return Redis.from_url(
-                _without_ours(address.url), retry=Retry(NoBackoff(), 0), **options
-            )
+            client = Redis.from_url(address.url, retry=Retry(NoBackoff(), 0), **options)
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            return client
         return RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             retry=Retry(NoBackoff(), CLUSTER_RETRIES),
@@ -175,16 +164,9 @@ def _client(address: Address, options: Mapping[str, Any]) -> Any:
         )
 
 
-def _without_ours(url: str) -> str:
-    """Return a URL without options that would change what redis-py hands over."""
-    start, _, query = url.partition("?")
-    kept = [one for one in query.split("&") if one.partition("=")[0] not in _NOT_FOR_USERS]
-    return f"{start}?{'&'.join(kept)}" if any(kept) else start
-
-
 def _url_options(url: str) -> dict[str, Any]:
-    with _options_checked():
-        options: dict[str, Any] = dict(parse_url(_without_ours(url)))
+    with options_checked():
+        options: dict[str, Any] = dict(parse_url(url))
     options.pop("host", None)
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True

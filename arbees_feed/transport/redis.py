@@ -21,7 +21,7 @@ from redis.asyncio.connection import (
     parse_url,
 )
 
-from arbees_feed.core.redisaddress import Address
+from arbees_feed.core.redisaddress import Address, options_checked
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 
 HIGH_WATER = 1 << 20
@@ -137,6 +137,7 @@ async def open_pipe(
     Raises:
         RedisUnavailable: the server cannot be reached, is loading its data, or is a replica.
         AuthenticationRejected: the server refuses our credentials.
+        SettingsError: redis-py does not know an option of the URL.
     """
     address = Address(url)
     connection: Any = None
@@ -177,7 +178,8 @@ def _to_ask(address: Address) -> int:
 
 async def _options(address: Address, timeout_s: float) -> dict[str, Any]:
     """Return what redis-py makes of a URL, with the master's address if Sentinels know it."""
-    options: dict[str, Any] = dict(parse_url(address.url))
+    with options_checked():
+        options: dict[str, Any] = dict(parse_url(address.url))
     if address.kind == "sentinel":
         # Here, for few have Sentinels, and everybody waits for imports at the start.
         from arbees_feed.transport.sentinel import master_of  # noqa: PLC0415
@@ -190,14 +192,16 @@ def _connection(options: dict[str, Any], timeout_s: float, client_name: str) -> 
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)
     if kind not in (Connection, SSLConnection, UnixDomainSocketConnection):
         raise RedisUnavailable(f"unsupported redis connection {kind.__name__}")
-    # RESP2: the server sends replies only, so that counting them tells what they answer.
-    options["protocol"] = 2
-    return kind(
-        **options,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=timeout_s,
-        client_name=client_name,
-    )
+    options.pop("max_connections", None)  # there is one
+    ours = {
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "client_name": client_name,
+        # RESP2: the server sends replies only, so that counting them tells what they answer.
+        "protocol": 2,
+    }
+    with options_checked():
+        return kind(**options | ours)
 
 
 async def _info(connection: Any) -> Mapping[str, str]:
@@ -233,7 +237,11 @@ def _translated(exc: redis_errors.RedisError) -> Exception:
 
 @asynccontextmanager
 async def open_client(url: str, *, timeout_s: float) -> AsyncIterator[Redis]:
-    """Yield a redis-py client for everything that is not a price."""
+    """Yield a redis-py client for everything that is not a price.
+
+    Raises:
+        SettingsError: redis-py does not know an option of the URL.
+    """
     address = Address(url)
     if address.kind == "sentinel":
         from arbees_feed.transport.sentinel import master_client  # noqa: PLC0415 - as above
@@ -241,7 +249,11 @@ async def open_client(url: str, *, timeout_s: float) -> AsyncIterator[Redis]:
         async with master_client(address, timeout_s=timeout_s) as client:
             yield client
         return
-    client = Redis.from_url(url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
+    with options_checked():
+        client = Redis.from_url(
+            address.url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s
+        )
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     try:
         yield client
     finally:

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from arbees_feed.core.redisaddress import Address
+from arbees_feed.core.redisaddress import Address, options_checked
 
 
 async def master_of(address: Address, *, timeout_s: float) -> tuple[str, int]:
@@ -29,7 +29,8 @@ async def master_of(address: Address, *, timeout_s: float) -> tuple[str, int]:
 @asynccontextmanager
 async def master_client(address: Address, *, timeout_s: float) -> AsyncIterator[Redis]:
     """Yield a client whose connections are to whoever is the master when they are made."""
-    options: dict[str, Any] = dict(parse_url(address.url))
+    with options_checked():
+        options: dict[str, Any] = dict(parse_url(address.url))
     options.pop("host", None)
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True

