@@ -13,21 +13,23 @@ import gzip
 import json
 import os
 import random
+import re
 import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from arbees_feed.matching.evaluate import Judged, Report, Score, judge_rows, report
-from arbees_feed.matching.index import Index
 from arbees_feed.matching.kalshi import parse_kalshi
 from arbees_feed.matching.labelled import Row, is_tuning, row_of
 from arbees_feed.matching.listing import KalshiListing, PolymarketListing
+from arbees_feed.matching.matches import Match, Matches
 from arbees_feed.matching.polymarket import parse_polymarket
 
 
@@ -78,7 +80,7 @@ def show(made: Report) -> None:
 
 def is_error(one: Judged, *, missed: bool) -> bool:
     """Return whether *one* is a wrong or turned match, or (where wanted) a missed one."""
-    if one.verdict.confirmed:
+    if one.confirmed:
         return not one.is_right or one.is_turned
     return missed and one.is_right
 
@@ -133,25 +135,45 @@ def polymarket_listing(record: dict[str, Any]) -> PolymarketListing:
     )
 
 
-def fullest(records: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the records by id; of several snapshots of one market the one that tells most."""
+def fullest(snapshots: Iterable[Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return each market once, of several snapshots the one that tells most.
+
+    Snapshots name a market by different ids. One whose title stands once in each of two snapshots
+    is one market: listed twice it would be its own rival.
+    """
     held: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if len(str(record)) > len(str(held.get(record["id"], ""))):
-            held[record["id"]] = record
-    return held
+    by_title: dict[str, str] = {}
+    for snapshot in snapshots:
+        fresh = {record["id"]: record for record in snapshot}
+        titles = Counter(record.get("title") for record in fresh.values())
+        for market, record in fresh.items():
+            title = record.get("title") or ""
+            known = by_title.get(title, market) if titles[title] == 1 else market
+            if len(str(record)) > len(str(held.get(known, ""))):
+                held[known] = {**record, "id": known}
+        known_titles = Counter(record.get("title") or "" for record in held.values())
+        by_title = {r.get("title") or "": m for m, r in held.items()
+                    if known_titles[r.get("title") or ""] == 1}  # fmt: skip
+    return list(held.values())
 
 
 def listings() -> tuple[list[KalshiListing], list[PolymarketListing]]:
     """Return the markets of all listings, each once."""
-    held: dict[str, dict[str, dict[str, Any]]] = {}
-    for venue in ("kalshi", "polymarket"):
-        files = sorted((folder() / "listings").glob(f"*_{venue}*.jsonl.gz"))
-        held[venue] = fullest(record for file in files for record in records(file))
+    files = sorted((folder() / "listings").glob("*.jsonl.gz"))
+    kalshi = fullest(records(file) for file in files if "_kalshi" in file.name)
+    polymarket = fullest(records(file) for file in files if "_polymarket" in file.name)
     return (
-        [kalshi_listing(record) for record in held["kalshi"].values()],
-        [polymarket_listing(record) for record in held["polymarket"].values()],
+        [kalshi_listing(record) for record in kalshi],
+        [polymarket_listing(record) for record in polymarket],
     )
+
+
+def filled(ours: Iterable[KalshiListing], theirs: Iterable[PolymarketListing]) -> Matches:
+    """Return the matches among markets, found as the service finds them."""
+    matches = Matches()
+    for frame in (*map(parse_kalshi, ours), *map(parse_polymarket, theirs)):
+        matches.put(frame)
+    return matches
 
 
 def run_listings(sample: int) -> None:
@@ -159,73 +181,106 @@ def run_listings(sample: int) -> None:
     ours, theirs = listings()
     titles = {one.market_id: one.title for one in ours}
     titles.update({one.market_id: one.title for one in theirs})
-    index = Index()
-    for frame in (*map(parse_kalshi, ours), *map(parse_polymarket, theirs)):
-        index.add(frame)
-    pairs = list(index.pairs())
-    confirmed = [pair for pair in pairs if pair.verdict.confirmed]
-    print(f"{len(ours)} Kalshi, {len(theirs)} Polymarket, {len(pairs)} candidates")
-    print("grades", Counter(pair.verdict.grade for pair in pairs))
-    print("kinds of confirmed", Counter(pair.kalshi.get("kind") for pair in confirmed))
+    matches = filled(ours, theirs)
+    found = list(matches)
+    confirmed = [match for match in found if match.verdict.confirmed]
+    print(f"{len(ours)} Kalshi, {len(theirs)} Polymarket, {matches.judged} candidates")
+    print("grades", Counter(match.verdict.grade for match in found))
+    print("kinds of confirmed", Counter(kind(match) for match in confirmed))
+    print("what is open in the others", Counter(
+        left_open(match) for match in found if not match.verdict.confirmed))  # fmt: skip
     chosen = (
         random.Random(1).sample(confirmed, min(sample, len(confirmed))) if sample else confirmed
     )
-    for pair in chosen:
-        verdict = pair.verdict
+    for match in chosen:
+        verdict, (kalshi, polymarket) = match.verdict, match.key
         print(f"\n{verdict.grade} {verdict.polarity} {', '.join(verdict.conflicts)}")
-        print(" K", pair.kalshi.market_id, "|", titles[pair.kalshi.market_id])
-        print(" P", pair.polymarket.market_id[:20], "|", titles[pair.polymarket.market_id])
+        print(" K", kalshi, "|", titles[kalshi])
+        print(" P", polymarket[:20], "|", titles[polymarket])
         for reason in verdict.reasons:
             print("    ", reason.text())
+
+
+def kind(match: Match) -> str:
+    """Return what kind of question a match asks."""
+    return next(reason.kalshi for reason in match.verdict.reasons if reason.slot == "kind")
+
+
+def left_open(match: Match) -> str:
+    """Return why a match is not confirmed."""
+    if "ambiguous" in match.verdict.conflicts:
+        return "ambiguous"
+    told = [f"{one.slot} {one.outcome}" for one in match.verdict.reasons if one.outcome != "agrees"]
+    return ", ".join(told) or "a venue contradicts itself"
 
 
 Listing = TypeVar("Listing", KalshiListing, PolymarketListing)
 
 
-def copies(many: list[Listing], count: int, year: int) -> Iterator[Listing]:
-    """Yield *count* listings of the forms of *many*, each round with ids and years of its own.
+TEXTS = ("title", "event_id", "event_title", "rules", "slug", "event_slug", "end_time")
+YEAR = re.compile(r"(?<![0-9])20(2[4-9])(?![0-9])|(?<=-)(2[4-9])(?![0-9])")
+YEARS_A_ROUND = 3
 
-    The year in all texts moves on with each round, so that blocks stay as large as real ones.
+
+def moved(text: str, turn: int) -> str:
+    """Return a text or a ticker with its years moved on by a number of rounds."""
+
+    def later(found: re.Match[str]) -> str:
+        year = int(found[1] or found[2]) + YEARS_A_ROUND * turn
+        return f"20{year}" if found[1] else f"{year}"
+
+    return YEAR.sub(later, text) if turn else text
+
+
+def names_a_year(one: Listing) -> bool:
+    """Return whether a listing becomes another question in another year."""
+    return bool(YEAR.search(one.title) or YEAR.search(one.event_id))
+
+
+def copies(many: list[Listing], count: int) -> Iterator[Listing]:
+    """Yield *count* listings of the forms of *many*: these first, then rounds of later years.
+
+    So blocks stay as large as real ones. What names no year would ask the same again in each
+    round, which no venue does: it is in the first round alone.
     """
-    for number in range(count):
-        one, turn = many[number % len(many)], number // len(many)
-        later = str(year + turn)
-        moved = {
-            name: getattr(one, name)
-            .replace(str(year), later)
-            .replace(f"-{year % 100}", f"-{later[2:]}")
-            for name in ("title", "event_id", "rules", "slug", "event_slug", "end_time")
-            if hasattr(one, name)
-        }
-        yield msgspec.structs.replace(one, market_id=f"{one.market_id}~{turn}", **moved)
+    turning = [one for one in many if names_a_year(one)]
+    rounds = chain([(0, many)], ((turn, turning) for turn in range(1, count)))
+    every = ((turn, one) for turn, listed in rounds for one in listed)
+    for turn, one in islice(every, count):
+        texts = {name: moved(getattr(one, name), turn) for name in TEXTS if hasattr(one, name)}
+        ticker = f"{turn}~{moved(one.market_id, turn)}"
+        yield msgspec.structs.replace(one, market_id=ticker, **texts)
 
 
 def run_size(kalshi: int, polymarket: int) -> None:
     """Measure a first pass over many markets, and then each of some new ones."""
     ours, theirs = listings()
-    many = list(copies(ours, kalshi, 2026)), list(copies(theirs, polymarket, 2026))
+    many = list(copies(ours, kalshi)), list(copies(theirs, polymarket))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
-    index = Index()
-    for frame in (*map(parse_kalshi, many[0]), *map(parse_polymarket, many[1])):
-        index.add(frame)
+    frames = [*map(parse_kalshi, many[0]), *map(parse_polymarket, many[1])]
     parsed = time.process_time()
-    grades = Counter(pair.verdict.grade for pair in index.pairs())
+    matches = Matches()
+    for frame in frames:
+        matches.put(frame)
     ended = time.process_time()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{len(index)} markets, {sum(grades.values())} pairs {dict(grades)}, {grown:.0f} MB")
-    print(f"processor time: parsed {parsed - started:.1f} s, judged {ended - parsed:.1f} s")
+    grades = Counter(match.verdict.grade for match in matches)
+    print(f"{len(matches)} markets, {matches.judged} compared {dict(grades)}, {grown:.0f} MB")
+    print(f"processor time: parsed {parsed - started:.1f} s, matched {ended - parsed:.1f} s")
     some = random.Random(2).sample(many[1], 2000)
-    times = sorted(one_market(index, listing) for listing in some)
+    times = sorted(one_market(matches, listing) for listing in some)
     print(f"one market: median {times[1000] * 1e3:.2f} ms, 99 % {times[1980] * 1e3:.2f} ms, "
           f"most {times[-1] * 1e3:.2f} ms")  # fmt: skip
 
 
-def one_market(index: Index, listing: PolymarketListing) -> float:
-    """Return the processor seconds of a changed market from its texts to its verdicts."""
+def one_market(matches: Matches, listing: PolymarketListing) -> float:
+    """Return the processor seconds of a market that comes, from its texts to its pairs."""
+    matches.drop(listing.market_id)
     fresh = msgspec.structs.replace(listing, title=listing.title + " ")
     started = time.process_time()
-    index.verdicts(parse_polymarket(fresh))
+    for key in matches.put(parse_polymarket(fresh)):
+        matches.get(key)
     return time.process_time() - started
 
 

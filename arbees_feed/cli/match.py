@@ -5,9 +5,8 @@ import csv
 import gzip
 import io
 import json as jsons
-import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arbees_feed import log
+from arbees_feed.cli.lookalikes import Suggested, read_look_alikes
 from arbees_feed.cli.options import (
     ConfigFile,
     Overrides,
@@ -26,11 +26,26 @@ from arbees_feed.cli.options import (
 from arbees_feed.cli.output import put, say
 from arbees_feed.cli.pairs import Shown, read_pairs
 from arbees_feed.cli.waiting import until
+from arbees_feed.core.text import clean
 from arbees_feed.errors import SettingsError
-from arbees_feed.matching.evaluate import Report, Score, judge_rows, report
+from arbees_feed.matching.evaluate import CLAIMED, Report, Score, judge_rows, report
 from arbees_feed.matching.labelled import Row, is_tuning, row_of
 from arbees_feed.pairs import process
 from arbees_feed.pairs.mapping import COLUMNS
+
+LEGEND = (
+    "PAIRS: labelled same or inverted; FOUND: those of them that are confirmed;",
+    "OTHERS: labelled different; WRONG: those of them that are confirmed;",
+    "TURNED: found with the wrong polarity; LOW: the lower end of the 95 % interval",
+    "(Wilson) of the rate before it. A category with * is one that the matcher",
+    "claims to read. A grade is counted as if it alone were taken for a pair.",
+    "Rows labelled unsure do not count.",
+)
+_CLAIMED = " *"
+_WIDTH = 80
+_NAME_WIDTH = 24
+_COLUMNS = ("PAIRS", "FOUND", "RECALL", "LOW", "OTHERS", "WRONG", "TURNED", "PREC", "LOW")
+_NO_RATE = ("-", "-")
 
 match = typer.Typer(
     help="Bring together the markets of two venues that ask the same question.",
@@ -68,10 +83,11 @@ def evaluate(
     json: bool = typer.Option(False, "--json", help="One JSON object."),
     errors: bool = typer.Option(False, "--errors", help="Print each wrong verdict."),
 ) -> None:
-    """Judge labelled pairs, and say how often that is right: by category and by trap.
+    """Judge labelled pairs, and say how often that is right: by category, trap, grade and part.
 
-    A row is `{id, kalshi{ticker, title, ...}, polymarket{question, ...}, label, category, tags,
-    group}`; labels are same, inverted, different and unsure.
+    Six tenths of the rows are the part on which the matcher was tuned, the rest is untouched; rows
+    of one group are in one part. A row is `{id, kalshi{ticker, title, ...}, polymarket{question,
+    ...}, label, category, tags, group}`; labels are same, inverted, different and unsure.
 
     \b
     Examples:
@@ -84,7 +100,7 @@ def evaluate(
     judged = list(judge_rows(rows))
     if errors:
         for one in judged:
-            if one.verdict.confirmed and (not one.is_right or one.is_turned):
+            if one.confirmed and (not one.is_right or one.is_turned):
                 put(f"{one.row.row_id}\t{one.row.label}\t{one.verdict.polarity}")
     made = report(judged)
     if json:
@@ -94,28 +110,51 @@ def evaluate(
 
 
 @match.command()
-def suggest(config: ConfigFile = None, override: Overrides = None) -> None:
+def suggest(
+    config: ConfigFile = None,
+    override: Overrides = None,
+    look_alikes: bool = typer.Option(
+        False, "--look-alikes", help="Also markets in no pair whose titles are alike."
+    ),
+    limit: int = typer.Option(500, min=1, help="So many look-alikes at most, the likest first."),
+) -> None:
     """Print probable pairs as lines for the mapping file, for a person to decide on.
 
-    Each line says `forbid`; change it into `confirm` or `add` where it is a pair.
+    Each line says `forbid`; change it into `confirm` or `add` where it is a pair. A look-alike has
+    no polarity: write `same` or `inverted` beside `add`. About half of them are the same question.
 
     \b
     Examples:
       arbees-feed match suggest > pairs.csv
+      arbees-feed match suggest --look-alikes --limit 100 > pairs.csv
     """
     settings = settings_from(config, override, venue_needed=False)
     quiet_log()
-    found = run_until_stopped(lambda stop: until(stop, read_pairs(settings)))
+
+    async def read() -> tuple[list[Shown], list[Suggested]]:
+        known = await read_pairs(settings)
+        return known, await read_look_alikes(settings, known, limit) if look_alikes else []
+
+    found = run_until_stopped(lambda stop: until(stop, read()))
     if found is None:
         return  # stopped
-    probable = [pair for pair in found if pair.fields.get("grade") == "probable"]
+    known, alike = found
+    probable = [pair for pair in known if pair.fields.get("grade") == "probable"]
     put(",".join(COLUMNS))
     for pair in probable:
-        line = io.StringIO()
-        ids = [pair.fields.get(name, "") for name in ("kalshi_id", "polymarket_id", "polarity")]
-        csv.writer(line, lineterminator="").writerow(["forbid", *ids, _note(pair)])
-        put(line.getvalue())
-    say(f"{len(probable):,} probable pairs")
+        told = [pair.fields.get(name, "") for name in ("kalshi_id", "polymarket_id", "polarity")]
+        put(_line(*told, _note(pair)))
+    for one in alike:
+        put(_line(one.kalshi, one.polymarket, "", one.note))
+    more = f", {len(alike):,} look-alikes" if look_alikes else ""
+    say(f"{len(probable):,} probable pairs{more}")
+
+
+def _line(*told: str) -> str:
+    """Return a line that forbids a pair: Kalshi's id, Polymarket's, polarity and note."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["forbid", *told])
+    return line.getvalue()
 
 
 def _note(pair: Shown) -> str:
@@ -159,29 +198,50 @@ def _is_in(part: str, row: Row) -> bool:
 def _numbers(made: Report) -> dict[str, object]:
     return {
         "total": _score(made.total),
+        "claimed": sorted(CLAIMED),
         "categories": {name: _score(score) for name, score in made.by_category.items()},
         "traps": {name: _score(score) for name, score in made.by_tag.items()},
+        "grades": {name: _score(score) for name, score in made.by_grade.items()},
+        "parts": {name: _score(score) for name, score in made.by_part.items()},
     }
 
 
 def _score(score: Score) -> dict[str, float]:
+    rates = {
+        "precision": score.precision, "precision_low": score.precision_low,
+        "recall": score.recall, "recall_low": score.recall_low,
+    }  # fmt: skip
     counts = msgspec.structs.asdict(score)
-    rates = (("precision", score.precision), ("precision_low", score.precision_low))
-    return {**counts, **{name: round(rate, 4) for name, rate in rates}, "recall": score.recall}
+    return {**counts, **{name: round(rate, 4) for name, rate in rates.items()}}
 
 
 def _draw(made: Report) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    sections = (("CATEGORY", made.by_category), ("TRAP", made.by_tag))
-    for header, scores in (*sections, ("", {"all": made.total})):
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-        table.add_column(header, no_wrap=True, min_width=28)
-        for column in ("PAIRS", "FOUND", "RECALL", "OTHERS", "WRONG", "TURNED", "PRECISION >="):
-            table.add_column(column, justify="right", no_wrap=True)
-        for name, score in sorted(scores.items()):
-            low = f"{score.precision_low:.3f}" if score.found + score.wrong else "-"
-            recall = f"{score.recall:.2f}" if score.positives else "-"
-            cells = (score.positives, score.found, recall, score.negatives, score.wrong)
-            table.add_row(name, *(str(cell) for cell in cells), str(score.turned), low)
-        console.print(table)
+    console = Console(width=_WIDTH)
+    categories = {f"{name}{_CLAIMED * (name in CLAIMED)}": score
+                  for name, score in sorted(made.by_category.items())}  # fmt: skip
+    parts = dict(sorted(made.by_part.items())) if len(made.by_part) > 1 else {}
+    sections = (
+        ("CATEGORY", categories), ("TRAP", dict(sorted(made.by_tag.items()))),
+        ("GRADE", made.by_grade), ("PART", {**parts, "all": made.total}),
+    )  # fmt: skip
+    for header, scores in sections:
+        console.print(_table(header, scores))
         console.print()
+    for line in LEGEND:
+        put(line)
+
+
+def _table(header: str, scores: Mapping[str, Score]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column(header, no_wrap=True, min_width=_NAME_WIDTH, max_width=_NAME_WIDTH)
+    for column in _COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, score in scores.items():
+        recall = (f"{score.recall:.2f}", f"{score.recall_low:.2f}") if score.positives else _NO_RATE
+        told = score.found + score.wrong
+        precision = (f"{score.precision:.3f}", f"{score.precision_low:.3f}") if told else _NO_RATE
+        table.add_row(
+            clean(name, _NAME_WIDTH), str(score.positives), str(score.found), *recall,
+            str(score.negatives), str(score.wrong), str(score.turned), *precision,
+        )  # fmt: skip
+    return table

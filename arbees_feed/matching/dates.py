@@ -41,7 +41,7 @@ _TAIL = r"(?: (?:at )?(?:\d{1,2}(?::\d\d)? ?[ap]m|11:59 ?pm) ?e[sd]?t)?"
 MONTH: Final = re.compile(rf"{_MONTH}(?: {_YEAR})?")
 _TICKER_DAY: Final = re.compile(r"(\d\d)([A-Z]{3})(\d\d)")
 _TICKER_MONTH: Final = re.compile(r"(\d\d)([A-Z]{3})")
-_ISO: Final = re.compile(r"20\d\d-\d\d-\d\d")
+_ISO: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 # What the words say of the end (or the day); the number of days from what is named to it.
 _FORMS: Final = (
@@ -75,8 +75,9 @@ def find_window(words: str, hint: str = "") -> Window | None:
     """Return the first window in folded *words*.
 
     Args:
-        hint: a day near the end (YYYY-MM-DD), which gives the year where the words give none; it
-            must fall within three days of it, else the words name no window.
+        hint: a day of this century near the end (YYYY-MM-DD), or an empty text. It gives the year
+            where the words give none, and must fall within three days of what they name; else they
+            name no window.
     """
     for form, shape in _FORMS:
         found = form.search(words)
@@ -188,6 +189,12 @@ def eastern(instant: str) -> tuple[str, str]:
 def iso_day_in(text: str) -> str:
     """Return the first `2026-05-16` in *text*, or an empty text."""
     found = _ISO.search(text)
+    return found[0] if found and _iso_day(found[0]) else ""
+
+
+def day_of(time: str) -> str:
+    """Return the day with which an RFC 3339 time of this century begins, or an empty text."""
+    found = _ISO.match(time)
     return found[0] if found and _iso_day(found[0]) else ""
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from arbees_feed.matching.anchors import Anchored
@@ -14,9 +14,12 @@ from arbees_feed.matching.words import fold_title, name_key
 
 _FIELDS: Final[Mapping[str, str]] = {
     "a": r"(?P<a>.+?)", "b": r"(?P<b>.+?)", "x": r"(?P<x>.+?)",
-    "line": r"(?P<line>\d+(?:\.\d+)?)", "handicap": r"(?P<handicap>[-+]\d+(?:\.\d+)?)",
+    "line": r"(?P<line>\d{1,6}(?:\.\d{1,3})?)",
+    "handicap": r"(?P<handicap>[-+]\d{1,6}(?:\.\d{1,3})?)",
     "iso": r"(?P<iso>20\d\d-\d\d-\d\d)", "map": r"(?P<map>\d)", "game": r"(?P<game>[a-z0-9 ]+)",
 }  # fmt: skip
+LONGEST_CODES: Final = 20
+"""Two codes of teams, or one and a line, are shorter by far."""
 _VERSUS: Final = re.compile(r"^(.+?) (vs|at|v|@) (.+)$")
 
 
@@ -96,7 +99,7 @@ def names_of(league: str) -> tuple[str, ...]:
     return tuple(leagues()[league]["teams"])
 
 
-@cache
+@lru_cache(maxsize=1 << 10)
 def league_titled(words: str) -> str:
     """Return the league that titles begin with ("counter strike"), or an empty text."""
     found = [name for name, row in leagues().items() if words in row.get("titles", ())]
@@ -134,6 +137,7 @@ def team_of_code(league: str, code: str) -> str:
 def split_codes(league: str, glued: str) -> tuple[str, str]:
     """Return the teams of two codes written without a gap; empty texts if that is ambiguous."""
     known = _merged(league).codes
+    glued = glued[:LONGEST_CODES]
     cuts = [
         (known[glued[:n]], known[glued[n:]])
         for n in range(2, len(glued) - 1)
@@ -149,9 +153,9 @@ def pair_of(one: str, other: str) -> Pairs:
     return (("participants", " ".join(sorted((one, other)))),)
 
 
-def over(line: str) -> str:
+def over(line: Decimal) -> str:
     """Return the range above *line*."""
-    return f"({plain(Decimal(line))},inf)"
+    return f"({plain(line)},inf)"
 
 
 def folded_sides(text: str) -> tuple[str, str]:

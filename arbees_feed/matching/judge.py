@@ -15,7 +15,7 @@ from arbees_feed.matching.people import compare_names
 from arbees_feed.matching.ranges import complement
 from arbees_feed.matching.reasons import Outcome, Reason
 from arbees_feed.matching.tables import data
-from arbees_feed.matching.words import without_suffix
+from arbees_feed.matching.words import code_tail, name_tails
 
 Grade = Literal["identical", "same_question", "probable", "related", "different"]
 Polarity = Literal["same", "inverted", "unknown"]
@@ -23,22 +23,24 @@ Polarity = Literal["same", "inverted", "unknown"]
 CONFIRMED: Final = ("identical", "same_question")
 AMBIGUOUS: Final = "ambiguous"
 
+# How surely it is the same question, by what was measured on the labelled pairs of the tuning part
+# (docs/matching.md): lower 95 % bounds of precision, rounded down. That of `identical` is the bound
+# of all confirmed pairs, for it asks for all that `same_question` does, and more.
 _CONFIDENCE: Final[dict[str, float]] = {
-    "identical": 0.995, "same_question": 0.99, "probable": 0.7, "related": 0.1, "different": 0.01,
+    "identical": 0.995, "same_question": 0.99, "probable": 0.45, "related": 0.1, "different": 0.01,
 }  # fmt: skip
 # What YES pays on. Without it two markets of one event are no more than that.
 _OUTCOMES: Final = frozenset({"subject", "party", "range", "text"})
 # The names of the known differences that are left where a slot nearly agrees.
 _NEARLY: Final = {"range": "boundary", "subject": "outcome_by_code", "start": "window_start"}
 
-_FAMILY_LETTERS: Final = 3
-
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What two frames are to each other.
 
-    `confidence` runs from 0 to 1 and orders verdicts; within a grade it is a constant less what is
-    missing. `conflicts` name known differences of settlement (docs/matching.md lists them).
+    `confidence`, from 0 to 1, is how surely it is the same question, as measured of its grade;
+    within `probable` it only orders, the less the more is open. `conflicts` name known differences
+    of settlement (docs/matching.md lists them).
     """
 
     grade: Grade
@@ -67,10 +69,13 @@ class Spec:
 
 
 @cache
+def _specs() -> dict[str, Spec]:
+    return {kind: Spec(row) for kind, row in data("kinds").items()}
+
+
 def spec_of(kind: str) -> Spec | None:
     """Return how *kind* is judged; None for a kind that matches nothing."""
-    row = data("kinds").get(kind)
-    return Spec(row) if row else None
+    return _specs().get(kind)
 
 
 def judge(kalshi: Frame, polymarket: Frame) -> Verdict:
@@ -88,7 +93,8 @@ def judge(kalshi: Frame, polymarket: Frame) -> Verdict:
     elif grade == "identical" and conflicts:
         grade = "same_question"
     shown: Polarity = polarity if grade in (*CONFIRMED, "probable") else "unknown"
-    return Verdict(grade, shown, _confidence(grade, reasons), reasons, conflicts)
+    clashes = len(kalshi.clashes) + len(polymarket.clashes)
+    return Verdict(grade, shown, _confidence(grade, reasons, clashes), reasons, conflicts)
 
 
 def refused(verdict: Verdict) -> Verdict:
@@ -96,15 +102,16 @@ def refused(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(
         verdict,
         grade="probable",
-        confidence=_CONFIDENCE["probable"] / 2,
+        confidence=_CONFIDENCE["probable"],
         conflicts=(*verdict.conflicts, AMBIGUOUS),
     )
 
 
-def _confidence(grade: Grade, reasons: tuple[Reason, ...]) -> float:
+def _confidence(grade: Grade, reasons: tuple[Reason, ...], clashes: int) -> float:
     if grade != "probable":
         return _CONFIDENCE[grade]
-    return round(_CONFIDENCE[grade] / (1 + sum(_is_open(one.outcome) for one in reasons)), 3)
+    opens = clashes + sum(_is_open(one.outcome) for one in reasons)
+    return round(_CONFIDENCE[grade] / max(1, opens), 3)
 
 
 def _polarity(kalshi: Frame, polymarket: Frame) -> tuple[Polarity, str]:
@@ -165,23 +172,27 @@ def _untold_source(reason: Reason) -> bool:
     return reason.slot == "source" and reason.outcome.startswith("only")
 
 
-def block_key(frame: Frame) -> str:
-    """Return the key under which candidates of *frame* stand; "" if it can match nothing.
+def block_keys(frame: Frame) -> tuple[str, ...]:
+    """Return the keys under which candidates of *frame* stand; () if it can match nothing.
 
-    Of a person three letters of the family name: first names are written in several ways, and
-    codes hold no more.
+    Two frames of one question share a key. It takes several where a name may be written in several
+    ways.
     """
     spec = spec_of(frame.get("kind"))
     if spec is None:
-        return ""
-    values = [_blocked(frame, name) for name in spec.block]
-    return "|".join((frame.get("kind"), *values)) if all(values) else ""
+        return ()
+    named = "subject" in spec.block
+    values = [frame.get(name) for name in spec.block if name != "subject"]
+    if not all(values):
+        return ()
+    key = "|".join((frame.get("kind"), *values))
+    return tuple(f"{key}|{tail}" for tail in _tails(frame)) if named else (key,)
 
 
-def _blocked(frame: Frame, name: str) -> str:
-    value = frame.get(name)
-    if name != "subject" or ":" in value:
-        return value
-    if not value:
-        return frame.get("code")[-_FAMILY_LETTERS:]
-    return without_suffix(value)[0].rpartition(" ")[2][:_FAMILY_LETTERS]
+def _tails(frame: Frame) -> tuple[str, ...]:
+    """Return what stands for the outcome; first names and gaps are written in several ways."""
+    subject = frame.get("subject")
+    if not subject:
+        code = frame.get("code")
+        return (code_tail(code),) if code else ()
+    return (subject,) if ":" in subject else name_tails(subject)

@@ -8,13 +8,13 @@ from arbees_feed.matching import kalshi_games
 from arbees_feed.matching.assemble import Readings
 from arbees_feed.matching.dates import ISSUANCE, eastern, find_window, ticker_month
 from arbees_feed.matching.frame import Frame
-from arbees_feed.matching.listing import KalshiListing
+from arbees_feed.matching.listing import KalshiListing, within
 from arbees_feed.matching.placeholders import Pairs, district
 from arbees_feed.matching.propositions import names_the_outcome, proposition
 from arbees_feed.matching.ranges import number, parse_range, plain
 from arbees_feed.matching.tables import competition_by_series, data
 from arbees_feed.matching.templates import read
-from arbees_feed.matching.words import fold, fold_title
+from arbees_feed.matching.words import fold_start, fold_title
 
 VENUE: Final = "kalshi"
 
@@ -22,14 +22,17 @@ VENUE: Final = "kalshi"
 _COMBINATION: Final = "KXMVE"
 _WHO: Final = re.compile(r"^who will (?:be|win) (.+)$")
 _SUBJECT: Final = re.compile(r"(?:will )?(?:the )?(.+?) (?:wins?|be|finish|make|reach|qualify)\b.*")
+_LEADING_YEAR: Final = re.compile(r"[0-9]{2}(?![0-9])")
 _RANGED: Final = ("figure", "count", "price_at")
 _CLAUSE: Final = re.compile(r"^(.*?then the (?:market|associated market) [^.]*)", re.DOTALL)
 # Rules are read up to here; what follows are definitions.
 _RULES_READ: Final = 500
+_NAMED_WITHIN: Final = 200
 
 
 def parse_kalshi(listing: KalshiListing) -> Frame:
     """Return what *listing* asks, slot by slot; a frame without `kind` was not understood."""
+    listing = within(listing)
     game = kalshi_games.read(listing)
     if game is not None:
         return game.frame(VENUE, listing.market_id, listing.event_id)
@@ -37,8 +40,9 @@ def parse_kalshi(listing: KalshiListing) -> Frame:
     series, _, rest = _event(listing).partition("-")
     if series.startswith(_COMBINATION):
         return readings.frame(VENUE, listing.market_id, listing.event_id)
-    rules = fold(listing.rules[:_RULES_READ])
-    readings.note_rules(f"{rules} {fold(listing.rules_secondary[:_RULES_READ])}".strip())
+    rules = fold_start(listing.rules, _RULES_READ)
+    more = fold_start(listing.rules_secondary, _RULES_READ)
+    readings.note_rules(f"{rules} {more}".strip())
     readings.tell("rules", read(rules))
     title = _title(listing)
     readings.tell("title", read(title))
@@ -83,11 +87,11 @@ def _read_competition(
     readings: Readings, competition: str, rest: str, listing: KalshiListing, title: str
 ) -> None:
     kind = data("competitions")[competition]["kind"]
-    if not _names(
-        competition, f"{title} | {fold_title(listing.event_title)} | {fold(listing.rules[:200])}"
-    ):
+    told = (title, fold_title(listing.event_title), fold_start(listing.rules, _NAMED_WITHIN))
+    if not _names(competition, " | ".join(told)):
         return
-    year = rest[:2] if rest[:2].isdigit() and not rest[2:3].isdigit() else ""
+    found_year = _LEADING_YEAR.match(rest)
+    year = found_year[0] if found_year else ""
     pairs: Pairs = (("kind", kind), ("competition", competition))
     readings.tell("ticker", (*pairs, *((("season", f"20{year}"),) if year else ())))
     if not readings.find("subject"):

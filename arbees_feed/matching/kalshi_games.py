@@ -5,6 +5,7 @@ anything, titles turn them round.
 """
 
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 from arbees_feed.matching import games
@@ -13,7 +14,7 @@ from arbees_feed.matching.dates import named_day, ticker_day
 from arbees_feed.matching.listing import KalshiListing
 from arbees_feed.matching.placeholders import Pairs
 from arbees_feed.matching.ranges import number
-from arbees_feed.matching.words import fold, fold_title
+from arbees_feed.matching.words import fold_start, fold_title
 
 _EVENT: Final = re.compile(r"(\d\d[A-Z]{3}\d\d)(\d{4})?([A-Z0-9]+)(?:-(\d))?")
 _HOUR: Final = re.compile(r"(\d\d[A-Z]{3}\d\d)(\d\d)(\d\d)?")
@@ -52,8 +53,9 @@ def read(listing: KalshiListing) -> Readings | None:
 
 def _read_rules(readings: Readings, listing: KalshiListing) -> None:
     """Read the day from "originally scheduled for Aug 9, 2026 at 8:20 PM EDT"."""
-    rules = fold(listing.rules[:_RULES_READ])
-    readings.note_rules(f"{rules} {fold(listing.rules_secondary[:_RULES_READ])}".strip())
+    rules = fold_start(listing.rules, _RULES_READ)
+    more = fold_start(listing.rules_secondary, _RULES_READ)
+    readings.note_rules(f"{rules} {more}".strip())
     found = _SCHEDULED.search(rules)
     if found:
         readings.tell("rules", (("day", named_day(found[1], int(found[2]), found[3], "")),))
@@ -91,8 +93,9 @@ def _read_yes(readings: Readings, league: str, row: dict[str, Any], listing: Kal
         readings.tell("title", (*_fields(league, form[1]), *games.pair_of(*sides)))
     elif row["kind"] in _LINED:
         readings.tell("yes_sub_title", _fields(league, _of_sub_title(listing)))
-    if row["kind"] in _LINED and listing.strike_type == "greater" and number(listing.floor_strike):
-        readings.tell("strikes", (("range", games.over(listing.floor_strike)),))
+    strike = number(listing.floor_strike)
+    if row["kind"] in _LINED and listing.strike_type == "greater" and strike:
+        readings.tell("strikes", (("range", games.over(strike)),))
     if row["kind"] in ("game_total", "game_both_score", "game_first_inning_run"):
         return
     code = listing.market_id.rpartition("-")[2]
@@ -113,7 +116,7 @@ def _fields(league: str, fields: dict[str, str]) -> Pairs:
     if fields.get("x"):
         told = _subject(games.team(league, fields["x"]))
     if fields.get("line"):
-        told = (*told, ("range", games.over(fields["line"])))
+        told = (*told, ("range", games.over(Decimal(fields["line"]))))
     return told
 
 
@@ -121,7 +124,7 @@ def _code_team(league: str, code: str) -> str:
     """Return the team of `BKN`, of `KOE2` (a line follows) or of `M052`; "draw" for a tie."""
     if code in _DRAW:
         return "draw"
-    for end in range(len(code), 1, -1):
+    for end in range(min(len(code), games.LONGEST_CODES), 1, -1):
         found = games.team_of_code(league, code[:end])
         if found and (end == len(code) or code[end:].isdigit()):
             return found

@@ -13,6 +13,7 @@ import msgspec
 from arbees_feed.matching.listing import KalshiListing, PolymarketListing
 
 TUNING_TENTHS: Final = 6
+LABELS: Final = ("same", "inverted", "different", "unsure")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -39,20 +40,24 @@ def row_of(record: Mapping[str, Any]) -> Row:
     """Return the row of a JSON object.
 
     Raises:
-        ValueError: a field that every row must have is missing; the message names it.
+        ValueError: a field that every row must have is missing, or the label is none; the message
+            names it.
     """
     try:
-        return Row(
+        row = Row(
             row_id=str(record["id"]),
             kalshi=_kalshi(record["kalshi"]),
             polymarket=_polymarket(record["polymarket"]),
-            label=record["label"],
-            category=record.get("category", ""),
-            tags=tuple(record.get("tags") or ()),
-            group=record.get("group", ""),
+            label=str(record["label"]),
+            category=_text(record, "category"),
+            tags=tuple(map(str, record.get("tags") or ())),
+            group=_text(record, "group"),
         )
     except KeyError as error:
         raise ValueError(f"row {record.get('id', '?')} has no {error}") from error
+    if row.label not in LABELS:
+        raise ValueError(f"row {row.row_id}: label {row.label!r} is none of {', '.join(LABELS)}")
+    return row
 
 
 def _text(record: Mapping[str, Any], *names: str) -> str:
@@ -65,7 +70,7 @@ def _text(record: Mapping[str, Any], *names: str) -> str:
 
 def _kalshi(record: Mapping[str, Any]) -> KalshiListing:
     return KalshiListing(
-        market_id=record["ticker"],
+        market_id=str(record["ticker"]),
         title=_text(record, "title"),
         yes_sub_title=_text(record, "yes_sub_title"),
         event_id=_text(record, "event_ticker"),
@@ -78,7 +83,7 @@ def _kalshi(record: Mapping[str, Any]) -> KalshiListing:
 def _polymarket(record: Mapping[str, Any]) -> PolymarketListing:
     return PolymarketListing(
         market_id=_text(record, "condition_id", "market_id", "slug"),
-        title=record["question"],
+        title=str(record["question"]),
         slug=_text(record, "slug"),
         event_id=_text(record, "event_id"),
         event_title=_text(record, "event_title"),
@@ -89,7 +94,7 @@ def _polymarket(record: Mapping[str, Any]) -> PolymarketListing:
         game_day=_text(record, "game_date") or _titled_day(record),
         market_type=_text(record, "market_type"),
         line=_text(record, "line"),
-        outcomes=tuple(record.get("outcomes") or ()),
+        outcomes=tuple(map(str, record.get("outcomes") or ())),
     )
 
 

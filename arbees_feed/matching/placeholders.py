@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from arbees_feed.matching.dates import (
@@ -23,7 +23,7 @@ _NAMED_DAY: Final = re.compile(r"([a-z]{3,9}) (\d{1,2})(?: (20\d\d))?")
 _HOUR: Final = re.compile(r"(\d{1,2})(?::(\d\d))? ?([ap])m e[sd]?t")
 _DISTRICT: Final = re.compile(r"([a-z]{2})[- ]?(\d{1,2}|al)")
 _QUARTER: Final = re.compile(r"q([1-4]) (20\d\d)")
-_CHANGE: Final = re.compile(r"(>)?(\d+)(\+)? ?(?:bps?|basis points)")
+_CHANGE: Final = re.compile(r"(>)?([0-9]{1,4})(\+)? ?(?:bps?|basis points)")
 _ORDINALS: Final = {
     "1st": "1", "2nd": "2", "3rd": "3", "4th": "4", "first": "1", "second": "2", "third": "3",
     "fourth": "4",
@@ -63,7 +63,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "season": r"20\d\d(?:[-/](?:20)?\d\d)?",
     "window": r"(?:before|by|in|during|on or before|through) .+?",
     "range": r".+?",
-    "bps": r">?\d+\+? ?(?:bps?|basis points)",
+    "bps": r">?[0-9]{1,4}\+? ?(?:bps?|basis points)",
     "move": _any_of([w for words in data("economics")["moves"].values() for w in words]),
     "nochange": r"no change",
     "month_year": rf"{_MONTHS}(?: 20\d\d)?",
@@ -72,10 +72,10 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "asset": _any_of([a for names in data("economics")["assets"].values() for a in names]),
     "day_words": rf"{_MONTHS} \d{{1,2}}(?: 20\d\d)?",
     "hour": r"(?:at )?\d{1,2}(?::\d\d)? ?[ap]m e[sd]?t",
-    "goals": r"a goal|\d+\+? ?goals?|.*? goals?",
+    "goals": r"a goal|[0-9]{1,4}\+? ?goals?|.*? goals?",
     "group": r"group [a-l]",
     "round": r"round [1-4]",
-    "top": r"top \d+",
+    "top": r"top [0-9]{1,3}",
     "ordinal": _any_of([*_ORDINALS]),
 }
 
@@ -252,18 +252,27 @@ def _competition(words: str, _hint: str) -> Pairs | None:
     return found or None
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def competition_named(words: str) -> Pairs:
     """Return the competition (and its season, where told) that folded *words* name as a whole."""
-    for name, row in data("competitions").items():
-        for phrase in row["phrases"]:
-            pattern = phrase.replace("{season}", rf"(?P<season>{PLACEHOLDERS['season']})")
-            found = re.fullmatch(pattern, words.removeprefix("the "))
-            if found:
-                told: dict[str, Any] = found.groupdict()
-                year = told.get("season")
-                return (("competition", name), *((("season", season(year)),) if year else ()))
+    for pattern, name in _competition_phrases():
+        found = pattern.fullmatch(words.removeprefix("the "))
+        if found:
+            told: dict[str, Any] = found.groupdict()
+            year = told.get("season")
+            return (("competition", name), *((("season", season(year)),) if year else ()))
     return ()
+
+
+@cache
+def _competition_phrases() -> tuple[tuple[re.Pattern[str], str], ...]:
+    year = rf"(?P<season>{PLACEHOLDERS['season']})"
+    rows = data("competitions").items()
+    return tuple(
+        (re.compile(phrase.replace("{season}", year)), name)
+        for name, row in rows
+        for phrase in row["phrases"]
+    )
 
 
 _RESOLVERS: Final[Mapping[str, Resolver]] = {

@@ -10,14 +10,14 @@ from typing import Final
 
 from arbees_feed.matching import polymarket_games
 from arbees_feed.matching.assemble import Readings
-from arbees_feed.matching.dates import ISSUANCE, eastern, find_window
+from arbees_feed.matching.dates import ISSUANCE, day_of, eastern, find_window
 from arbees_feed.matching.frame import Frame
-from arbees_feed.matching.listing import PolymarketListing
+from arbees_feed.matching.listing import RULES_READ, PolymarketListing, within
 from arbees_feed.matching.placeholders import Pairs
 from arbees_feed.matching.propositions import proposition
 from arbees_feed.matching.tables import PERSON, data, table
 from arbees_feed.matching.templates import read
-from arbees_feed.matching.words import fold, fold_title
+from arbees_feed.matching.words import fold, fold_start, fold_title
 
 VENUE: Final = "polymarket"
 
@@ -29,12 +29,12 @@ _US_ROUND: Final = re.compile(r"(?P<event>.+)-round(?P<round>\d)leader")
 _ELECTION: Final = re.compile(r"(20\d\d) (?:\w+ ){0,4}?(?:elections?|midterms?|primary)")
 _DEADLINE: Final = re.compile(r"(?:by|before|on or before) [a-z]{3,9} \d{1,2} 20\d\d")
 _OFFICES: Final = ("party_wins", "nominee", "person_wins")
-# Descriptions are read up to here; what follows are definitions and sources.
-_RULES_READ: Final = 700
+_AUTUMN: Final = ("10", "11", "12")
 
 
 def parse_polymarket(listing: PolymarketListing) -> Frame:
     """Return what *listing* asks, slot by slot; a frame without `kind` was not understood."""
+    listing = within(listing)
     game = polymarket_games.read(listing)
     if game is not None:
         return game.frame(VENUE, listing.market_id, listing.event_id)
@@ -42,8 +42,8 @@ def parse_polymarket(listing: PolymarketListing) -> Frame:
     if not _is_yes_no(listing):
         # What `outcomes[0]` pays on is then not what the title asks.
         return readings.frame(VENUE, listing.market_id, listing.event_id)
-    hint = listing.end_time[:10]
-    title, rules = fold_title(listing.title), fold(listing.rules[:_RULES_READ])
+    hint = day_of(listing.end_time)
+    title, rules = fold_title(listing.title), fold_start(listing.rules, RULES_READ)
     readings.note_rules(rules)
     readings.tell("title", read(title, hint))
     _read_us_slug(readings, listing, title)
@@ -67,11 +67,11 @@ def _read_season(readings: Readings, listing: PolymarketListing, rules: str) -> 
     """Read the year of an election from the description, or guess it from the end."""
     if readings.find("kind") not in _OFFICES:
         return
-    years = set(_ELECTION.findall(rules))
+    years, end = set(_ELECTION.findall(rules)), day_of(listing.end_time)
     if len(years) == 1:
         readings.guess("rules", (("season", years.pop()),))
-    elif listing.end_time[5:7] in ("10", "11", "12") or readings.find("kind") == "nominee":
-        readings.guess("end_time", (("season", listing.end_time[:4]),))
+    elif end[5:7] in _AUTUMN or readings.find("kind") == "nominee":
+        readings.guess("end_time", (("season", end[:4]),))
 
 
 @cache
@@ -91,7 +91,7 @@ def _read_us_slug(readings: Readings, listing: PolymarketListing, title: str) ->
         who = _US_WHO.fullmatch(listing.slug)
         readings.tell("slug", (("code", who[1]),) if who else ())
         # A tournament is over within days of the year in which its market ends.
-        readings.guess("end_time", (("season", listing.end_time[:4]),))
+        readings.guess("end_time", (("season", day_of(listing.end_time)[:4]),))
     found = _US_SLUG.fullmatch(listing.slug)
     if not found:
         return

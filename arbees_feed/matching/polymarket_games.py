@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from arbees_feed.matching import games
 from arbees_feed.matching.assemble import Readings
-from arbees_feed.matching.dates import eastern, iso_day_in, named_day
+from arbees_feed.matching.dates import day_of, eastern, iso_day_in, named_day
 from arbees_feed.matching.listing import PolymarketListing
 from arbees_feed.matching.placeholders import Pairs
 from arbees_feed.matching.ranges import number, plain
 from arbees_feed.matching.tables import data
-from arbees_feed.matching.words import fold, fold_title
+from arbees_feed.matching.words import fold, fold_start, fold_title
 
 _SCHEDULED: Final = re.compile(
     r"scheduled for ([a-z]{3,9}) (\d{1,2})(?: (20\d\d))?(?: at (\d{1,2}):(\d\d) ?([ap])m et)?"
@@ -65,7 +65,7 @@ def _league(fields: dict[str, str], sides: tuple[str, str], listing: PolymarketL
         if found:
             named = [name for name in fits if found[1] in games.leagues()[name]["slugs"]]
             return named[0] if named else ""
-    rules = fold(listing.rules[:_RULES_READ])
+    rules = fold_start(listing.rules, _RULES_READ)
     said = [n for n in fits if any(f" {w} " in rules for w in games.leagues()[n]["says"])]
     return said[0] if len(said) == 1 else _only(fits)
 
@@ -86,10 +86,10 @@ def _read_day(readings: Readings, fields: dict[str, str], listing: PolymarketLis
     readings.tell("game_start", (("day", day), ("time", time)))
     readings.tell("game_day", (("day", listing.game_day),))
     readings.tell("title", (("day", fields.get("iso", "")),))
-    rules = fold(listing.rules[:_RULES_READ])
+    rules = fold_start(listing.rules, _RULES_READ)
     readings.note_rules(rules)
     found = _SCHEDULED.search(rules)
-    near = day or listing.game_day or listing.end_time[:10]
+    near = day or listing.game_day or day_of(listing.end_time)
     if found:
         named = named_day(found[1], int(found[2]), found[3] or "", near)
         readings.tell("rules", (("day", named), ("time", _clock(found))))
@@ -148,7 +148,7 @@ def _check_line(readings: Readings, fields: dict[str, str], listing: PolymarketL
     """Note a `line` that is not the title's: a contradiction."""
     titled, told = fields.get("line") or fields.get("handicap"), number(listing.line)
     if titled and told is not None and abs(told) != abs(Decimal(titled)):
-        readings.tell("line", (("range", games.over(str(abs(told)))),))
+        readings.tell("line", (("range", games.over(abs(told))),))
 
 
 def _read_two_way(
@@ -172,6 +172,6 @@ def _total(line: str, first: str) -> str:
     Of a whole line neither Over nor Under is the other's NO: on the line itself both lose.
     """
     if first != "under":
-        return games.over(line)
+        return games.over(Decimal(line))
     bound = Decimal(line)
     return f"(-inf,{plain(bound)}{')' if bound == bound.to_integral_value() else ']'}"

@@ -1,90 +1,114 @@
 """Look-alikes for a person to judge: titles that share rare words. Pure; never evidence.
 
-Similar titles are wrong four times of five, so what is found here is shown (`match suggest`) and
-confirmed by nothing but the user's mapping file.
+Many like titles ask different things, so what is found here is shown (`match suggest
+--look-alikes`) and confirmed by nothing but the user's mapping file.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from heapq import nlargest
 from math import fsum, log, sqrt
-from sys import intern
 from typing import Final
 
 import msgspec
 
+from arbees_feed.matching.listing import TEXT_READ
 from arbees_feed.matching.words import name_key
 
-COMMON: Final = 2000
-"""A word of more titles than this says nothing and is not followed."""
+LEAST: Final = 0.7
+"""From here on about half of what is found is the same question (docs/matching.md)."""
+FOLLOWED: Final = 2_000
+"""So many titles are looked at by their shared words, beginning with the rarest."""
+SCORED: Final = 10
+TOLD: Final = 3
+"""Of those that share the most, so many are scored, and so many of each market considered."""
 
 
-class Proposal(msgspec.Struct, frozen=True, gc=False):
-    """A market whose title is like another's, and how much: 1.0 for the same words."""
+class LookAlike(msgspec.Struct, frozen=True, gc=False):
+    """Two markets with like titles, and how like: 1.0 for the same words."""
 
-    market_id: str
+    kalshi: str
+    polymarket: str
     score: float
 
 
-class _Title(msgspec.Struct, frozen=True, gc=False):
-    market_id: str
-    venue: str
-    words: tuple[str, ...]
+def look_alikes(
+    kalshi: Mapping[str, str], polymarket: Mapping[str, str], *, least: float = LEAST
+) -> Iterator[list[LookAlike]]:
+    """Yield for each Kalshi market those with the most like titles; whole venues take seconds.
+
+    Args:
+        kalshi: titles by market id, with the outcome where the title lacks it.
+        polymarket: the same of the other venue.
+        least: the score below which nothing is told.
+    """
+    ours = {market: _words(title) for market, title in kalshi.items()}
+    theirs = _Titles({market: _words(title) for market, title in polymarket.items()}, ours.values())
+    for market, words in ours.items():
+        near = theirs.nearest(words)
+        yield [LookAlike(market, other, score) for other, score in near if score >= least]
 
 
-class Proposals:
-    """Titles of both venues by their words; kept small, for they are many."""
+def each_once(found: Iterable[LookAlike]) -> list[LookAlike]:
+    """Return *found*, the most alike first, each market in the best that is left to it."""
+    taken: set[str] = set()
+    kept: list[LookAlike] = []
+    for one in sorted(found, key=lambda one: (-one.score, one.kalshi, one.polymarket)):
+        if taken.isdisjoint((one.kalshi, one.polymarket)):
+            taken.update((one.kalshi, one.polymarket))
+            kept.append(one)
+    return kept
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._titles: list[_Title | None] = []
+
+def _words(title: str) -> frozenset[str]:
+    return frozenset(name_key(title[:TEXT_READ]).split())
+
+
+class _Titles:
+    """The titles of a venue by their words."""
+
+    def __init__(
+        self, titles: Mapping[str, frozenset[str]], others: Iterable[Collection[str]]
+    ) -> None:
+        """*others* are the other venue's titles: they count for how rare a word is."""
+        self._titles = list(titles.items())
+        counts = Counter(word for _, words in self._titles for word in words)
+        total = len(self._titles)
+        for words in others:
+            counts.update(words)
+            total += 1
+        self._weights = {word: log(1 + total / count) for word, count in counts.items()}
+        self._sums = [self._weight(words) for _, words in self._titles]
         self._holders: dict[str, array[int]] = {}
+        for number, (_, words) in enumerate(self._titles):
+            for word in words:
+                self._holders.setdefault(word, array("I")).append(number)
 
-    def add(self, market_id: str, venue: str, title: str) -> None:
-        """Hold a title, in place of an older one of the market."""
-        self.remove(market_id)
-        number = len(self._titles)
-        words = tuple(intern(word) for word in sorted(set(name_key(title).split())))
-        self._numbers[market_id] = number
-        self._titles.append(_Title(market_id, venue, words))
-        for word in words:
-            self._holders.setdefault(word, array("I")).append(number)
-
-    def remove(self, market_id: str) -> None:
-        """Forget a market; one that is not held is nothing."""
-        number = self._numbers.pop(market_id, None)
-        if number is not None:
-            # Its number stays with its words, and leads to nothing.
-            self._titles[number] = None
-
-    def near(self, market_id: str, *, limit: int = 5, least: float = 0.6) -> list[Proposal]:
-        """Return markets of the other venue with like titles, the most alike first."""
-        number = self._numbers.get(market_id)
-        title = self._titles[number] if number is not None else None
-        if title is None:
-            return []
-        others = (self._titles[other] for other in self._sharing(title.words))
+    def nearest(self, words: frozenset[str]) -> Iterator[tuple[str, float]]:
+        """Yield the markets whose titles are most like *words*, and how like."""
+        own = self._weight(words)
+        shared = self._sharing(words)
         scored = [
-            Proposal(other.market_id, round(self._score(title.words, other.words), 3))
-            for other in others
-            if other is not None and other.venue != title.venue
+            (self._weight(words & self._titles[number][1]) / sqrt(own * self._sums[number]), number)
+            for number in nlargest(SCORED, shared, key=lambda number: shared[number])
         ]
-        kept = [proposal for proposal in scored if proposal.score >= least]
-        return sorted(kept, key=lambda one: (-one.score, one.market_id))[:limit]
+        for score, number in nlargest(TOLD, scored):
+            yield self._titles[number][0], round(min(score, 1.0), 3)
 
-    def _sharing(self, words: tuple[str, ...]) -> set[int]:
-        found: set[int] = set()
-        for word in words:
-            holders = self._holders[word]
-            if len(holders) <= COMMON:
-                found.update(holders)
-        return found
-
-    def _score(self, words: tuple[str, ...], theirs: tuple[str, ...]) -> float:
-        both = self._weight(words) * self._weight(theirs)
-        shared = self._weight(sorted({*words} & {*theirs}))
-        return shared / sqrt(both) if both else 0.0
+    def _sharing(self, words: frozenset[str]) -> dict[int, float]:
+        """Return by number the titles that share the rarest words, and what these weigh."""
+        left = FOLLOWED
+        shared: dict[int, float] = {}
+        for word in sorted(words, key=lambda word: (-self._weights[word], word)):
+            holders = self._holders.get(word, ())
+            left -= len(holders)
+            if left < 0:
+                break
+            for number in holders:
+                shared[number] = shared.get(number, 0.0) + self._weights[word]
+        return shared
 
     def _weight(self, words: Iterable[str]) -> float:
-        """Return how much *words* tell: rare ones more, a word that all titles hold a little."""
-        total = 1 + len(self._titles)
-        return fsum(log(1 + total / len(self._holders[word])) for word in words)
+        """Return how much *words* tell: rare ones more, one that all titles hold a little."""
+        return fsum(self._weights[word] for word in words)

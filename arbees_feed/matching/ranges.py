@@ -5,11 +5,13 @@ plainly: no exponent, no trailing zeros.
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-_NUMBER = r"[$]?([-+]?[0-9]*\.?[0-9]+) ?(k|m|b|bn|t|million|billion|trillion|thousand)?\b ?"
+_DIGITS = r"[-+]?(?:[0-9]{1,15}(?:\.[0-9]{1,10})?|\.[0-9]{1,10})"
+_NUMBER = rf"[$]?({_DIGITS}) ?(k|m|b|bn|t|million|billion|trillion|thousand)?\b ?"
+_PLAIN: Final = re.compile(_DIGITS)
 _UNIT = r"(?:%|percent|bps?|basis points|points?|goals?|runs?|cuts?|times|cases|million|years?)?"
 _N = _NUMBER + _UNIT
 _SCALE: Final = {
@@ -148,9 +150,9 @@ def _fine(found: Range) -> bool:
 
 
 def number(text: str) -> Decimal | None:
-    """Return the number that *text* writes, or None."""
-    try:
-        value = Decimal(text.replace(",", "").replace("$", "").strip())
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
+    """Return the number that *text* writes, or None.
+
+    An exponent is none of ours: `1e999999999` is short to write and a gigabyte in full.
+    """
+    bare = text.replace(",", "").replace("$", "").strip()
+    return Decimal(bare) if _PLAIN.fullmatch(bare) else None

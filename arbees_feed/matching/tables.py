@@ -142,7 +142,7 @@ def _is_placeholder(key: str) -> bool:
     )
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def country(name: str) -> str:
     """Return the id of a country by its name or adjective, or an empty text."""
     return table("countries").words.get(name_key(name), "").removeprefix("country:")

@@ -5,6 +5,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from arbees_feed.matching.listing import TEXT_READ
+
 _LETTERS: Final = str.maketrans({
     "ø": "o", "ł": "l", "ß": "ss", "đ": "d", "æ": "ae", "œ": "oe", "\u0131": "i", "ð": "d",
     "þ": "th", "\u2018": "", "\u2019": "", "'": "", "`": "", "“": " ", "”": " ", '"': " ",
@@ -18,7 +20,7 @@ _INITIALS: Final = re.compile(r"\b([a-z])\.(?=[a-z]\b)")
 _HYPHEN: Final = re.compile(r"(?<=[a-z])-(?=[a-z])|(?<=[0-9])-(?=[a-z])|-(?=\s)|(?<=\s)-(?=[a-z])")
 _SPACES: Final = re.compile(r"\s+")
 _NOT_NAME: Final = re.compile(r"[^a-z0-9]+")
-TITLE_READ: Final = 400
+_TAIL: Final = 3
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv"})
 
 
@@ -37,7 +39,15 @@ def fold(text: str) -> str:
 
 def fold_title(text: str) -> str:
     """Return a folded title, the part that is read; what is longer is no question."""
-    return fold(text[:TITLE_READ])
+    return fold_start(text, TEXT_READ)
+
+
+def fold_start(text: str, most: int) -> str:
+    """Return the folded beginning of *text*: *most* characters of it, and no more afterwards.
+
+    Folding may lengthen a text: one Arabic ligature stands for eighteen letters.
+    """
+    return fold(text[:most])[:most]
 
 
 def _plain(text: str) -> str:
@@ -75,3 +85,19 @@ def codes_agree(short: str, long: str) -> bool:
     if len(pair[0]) != 4 or len(pair[1]) != 6:  # noqa: PLR2004 (1 + 3 and 3 + 3 letters)
         return short == long
     return pair[0][0] == pair[1][0] and pair[0][1:] == pair[1][3:]
+
+
+def name_tails(name: str) -> tuple[str, ...]:
+    """Return ends of a folded *name*: whatever `compare_names` takes for one person shares one.
+
+    Either the family name is the same, or all letters are; and a code shares its last letters.
+    """
+    bare = without_suffix(name)[0]
+    family, letters = bare.rpartition(" ")[2], bare.replace(" ", "")
+    codes = {code_tail(code) for code in (*name_codes(name), letters)}
+    return tuple(sorted({family[-_TAIL:], letters[-_TAIL:], *codes}))
+
+
+def code_tail(code: str) -> str:
+    """Return what codes of one person share: `wcla` and `wyncla` the `cla` of the family name."""
+    return f"~{code[-_TAIL:]}"

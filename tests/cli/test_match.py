@@ -10,6 +10,7 @@ import pytest
 import redis
 from support.processes import Run
 
+from arbees_feed.cli.match import LEGEND
 from arbees_feed.core.wire import Names
 from arbees_feed.pairs.mapping import parse_mapping
 
@@ -23,7 +24,7 @@ def row(number: int, label: str, day: str = "2026-05-10") -> dict[str, Any]:
         "label": label,
         "category": "sports/soccer",
         "tags": ["other_date"] if label == "different" else [],
-        "group": f"g{number}",
+        "group": "_abc"[number],  # b is of the tuning part, a and c are not
         "kalshi": {
             "ticker": "KXBUNDESLIGAGAME-26MAY10M05UNI-TIE",
             "title": "Mainz vs Union Berlin Winner?",
@@ -70,7 +71,24 @@ def test_labelled_pairs_are_judged_and_wrong_ones_named(cli: Run, labelled: Path
 def test_the_table_has_categories_traps_and_all(cli: Run, labelled: Path) -> None:
     done = cli("match", "evaluate", str(labelled))
     firsts = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
-    assert firsts == ["CATEGORY", "sports/soccer", "TRAP", "other_date", "PAIRS", "all"]
+    assert firsts[: -len(LEGEND)] == [
+        "CATEGORY", "sports/soccer", "TRAP", "other_date",
+        "GRADE", "identical", "same_question", "probable", "PART", "tuning", "untouched", "all",
+    ]  # fmt: skip
+    assert "sports/soccer *" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_part_is_told_apart_from_all(cli: Run, labelled: Path) -> None:
+    both = json.loads(cli("match", "evaluate", str(labelled), "--json").stdout)
+    parts = [json.loads(cli("match", "evaluate", str(labelled), "--json", "--part", part).stdout)
+             for part in ("tuning", "untouched")]  # fmt: skip
+    assert [made["total"] for made in parts] == [
+        both["parts"][part] for part in ("tuning", "untouched")
+    ]
+    counted = [made["total"]["positives"] + made["total"]["negatives"] for made in parts]
+    assert sum(counted) == 3
+    assert min(counted) > 0
 
 
 @pytest.mark.parametrize(
@@ -81,6 +99,10 @@ def test_the_table_has_categories_traps_and_all(cli: Run, labelled: Path) -> Non
         (zipped(b"\n{"), "rows.gz:2: not a labelled pair: "),
         (zipped(b"[]"), "rows.gz:1: not a labelled pair: "),
         (zipped(b"{}"), "rows.gz:1: not a labelled pair: "),
+        (
+            zipped(json.dumps(row(1, "smae")).encode()),
+            "rows.gz:1: not a labelled pair: row row-1: ",
+        ),
         (zipped(b""), "rows.gz: no rows in part all"),
         (None, "rows.gz: cannot be read: No such file or directory"),
     ],
@@ -119,6 +141,36 @@ def test_doubtful_pairs_become_lines_of_a_mapping_that_forbids_them(cli: Run, se
     )  # fmt: skip
     (values,) = list(csv.reader(lines))[1:]
     assert values[-1] == 'Will "it", be? | 77; time only polymarket: - | 19:00; ambiguous'
+
+
+def test_markets_in_no_pair_with_like_titles_are_suggested_on_demand(cli: Run, server: str) -> None:
+    zeppelin = "Will the zeppelin land in Trondheim?"
+    markets = {
+        ("kalshi", "KX-FREE"): {"title": zeppelin},
+        ("kalshi", "KX-PAIRED"): {"title": zeppelin},
+        ("kalshi", "KX-OVER"): {"title": zeppelin, "status": "settled"},
+        ("polymarket", "55"): {"title": "Will the zeppelin land in Trondheim by 2027?"},
+        ("polymarket", "56"): {"title": "Will it snow?"},
+    }
+    with redis.Redis.from_url(server) as client:
+        for (venue, market), fields in markets.items():
+            client.hset(NAMES.meta(market), mapping=fields)
+            client.zadd(NAMES.volume(venue), {market: 1})
+        pair = {"kalshi_id": "KX-PAIRED", "polymarket_id": "77", "grade": "identical"}
+        client.hset(NAMES.pair("KX-PAIRED.aa"), mapping=pair)
+        client.zadd(NAMES.pairs(), {"KX-PAIRED.aa": 0.9})
+    arguments = ["match", "suggest", "--set", f"redis.url={server}"]
+    assert cli(*arguments).stdout.splitlines() == ["action,kalshi,polymarket,polarity,note"]
+    done = cli(*arguments, "--look-alikes", "--limit", "9")
+    assert (done.returncode, done.stderr) == (
+        0, "arbees-feed: 0 probable pairs, 1 look-alikes\n"
+    )  # fmt: skip
+    mapping = parse_mapping(done.stdout.splitlines(), "suggested.csv")
+    assert not mapping.errors
+    ((rule),) = mapping.rules
+    assert (rule.action, rule.kalshi, rule.polymarket) == ("forbid", "KX-FREE", "55")
+    assert rule.note.startswith(f"{zeppelin} | Will the zeppelin land")
+    assert "look-alike 0." in rule.note
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Scores of labelled pairs: what counts as found, wrong and turned."""
 
+from pathlib import Path
+
 import pytest
 
-from arbees_feed.matching.evaluate import judge_rows, report, wilson_low
+from arbees_feed.matching.evaluate import CLAIMED, Judged, judge_rows, report, wilson_low
 from arbees_feed.matching.labelled import Row, is_tuning, row_of
 
 KALSHI = {"ticker": "KXHOUSERACE-TX27-26-R", "event_ticker": "KXHOUSERACE-TX27-26",
@@ -52,3 +54,39 @@ def test_a_group_is_in_one_part_for_good() -> None:
 def test_a_row_that_lacks_a_field_is_named() -> None:
     with pytest.raises(ValueError, match="row 5 has no 'label'"):
         row_of({"id": 5, "kalshi": KALSHI, "polymarket": {"question": RIGHT}})
+
+
+def test_a_label_that_is_none_is_named() -> None:
+    """It would count as a pair that is different."""
+    with pytest.raises(ValueError, match="row 5: label 'smae' is none of same, inverted"):
+        row_of({"id": 5, "kalshi": KALSHI, "polymarket": {"question": RIGHT}, "label": "smae"})
+
+
+def test_fields_of_another_type_are_taken_as_text() -> None:
+    theirs = {"question": 7, "outcomes": [1, 0], "slug": 3}
+    odd = row_of({"id": 5, "kalshi": {"ticker": 1, "title": None}, "polymarket": theirs,
+                  "label": "same", "tags": [2], "category": None, "group": 4})  # fmt: skip
+    (judged,) = judge_rows([odd])
+    assert not judged.confirmed
+    assert (odd.category, odd.tags, odd.polymarket.outcomes) == ("", ("2",), ("1", "0"))
+
+
+def test_a_pair_whose_markets_never_meet_is_not_found() -> None:
+    (met,) = judge_rows([row("same", RIGHT)])
+    apart = Judged(met.row, met.verdict, met=False)
+    assert (met.confirmed, apart.confirmed) == (True, False)
+    assert report([apart]).total.found == 0
+    assert report([apart]).by_grade["same_question"].found == 0
+
+
+def test_a_grade_counts_as_if_it_alone_were_taken_for_a_pair() -> None:
+    made = report(judge_rows([row("same", RIGHT), row("different", RIGHT), row("same", OTHER)]))
+    alone = made.by_grade["same_question"]
+    assert (alone.positives, alone.found, alone.negatives, alone.wrong) == (2, 1, 1, 1)
+    assert (made.by_grade["identical"].found, made.by_grade["identical"].wrong) == (0, 0)
+
+
+def test_the_document_names_the_categories_that_are_claimed() -> None:
+    lines = (Path(__file__).parents[2] / "docs/matching.md").read_text().splitlines()
+    named = {line.split("|")[1].strip() for line in lines if line.endswith("| yes |")}
+    assert named == CLAIMED

@@ -1,4 +1,4 @@
-"""Candidates by blocks, and the refusal of rivals."""
+"""Candidates by blocks: which markets of the other venue may ask the same."""
 
 from support.matching import NETS, kalshi, polymarket
 
@@ -18,14 +18,8 @@ def filled() -> Index:
 
 
 def test_one_market_meets_the_two_of_the_other_venue() -> None:
-    found = {(pair.kalshi.market_id[-3:], pair.verdict.polarity) for pair in filled().pairs()}
-    assert found == {("BKN", "same"), ("MEM", "inverted")}
-    assert len(filled().verdicts(MARKET)) == 2
-
-
-def test_verdicts_on_one_market_are_those_on_all() -> None:
-    index = filled()
-    assert sorted(index.verdicts(MARKET), key=str) == sorted(index.pairs(), key=str)
+    assert list(filled().candidates(MARKET)) == [GAME, OTHER_SIDE]
+    assert list(filled().candidates(GAME)) == [MARKET]
 
 
 def test_the_same_frame_again_changes_nothing() -> None:
@@ -38,7 +32,7 @@ def test_a_changed_market_moves_to_its_new_block() -> None:
     index = filled()
     moved = polymarket("Nets vs. Grizzlies", "7", **{**NETS, "game_start": "2026-12-20T01:00:00Z"})
     assert index.add(moved)
-    assert list(index.pairs()) == []
+    assert list(index.candidates(GAME)) == list(index.candidates(moved)) == []
     assert index.frame("7") == moved
 
 
@@ -57,25 +51,14 @@ def test_what_was_not_understood_is_nobodys_candidate() -> None:
     assert list(index.candidates(polymarket("?", "9"))) == []
 
 
-def test_two_markets_of_one_event_that_both_fit_are_ambiguous() -> None:
-    index = filled()
-    index.add(kalshi("KXNBAGAME-26DEC11BKNMEM-BKN2", "Brooklyn at Memphis Winner?",
-                     yes_sub_title="Brooklyn"))  # fmt: skip
-    verdicts = {pair.kalshi.market_id[-4:]: pair.verdict for pair in index.pairs()}
-    assert not verdicts["-BKN"].confirmed
-    assert not verdicts["BKN2"].confirmed
-    assert "ambiguous" in verdicts["-BKN"].conflicts
-    assert verdicts["-MEM"].confirmed
-    assert sorted(index.verdicts(MARKET), key=str) == sorted(index.pairs(), key=str)
-
-
-def test_a_rival_that_comes_and_goes_is_seen_from_around_it() -> None:
-    index = filled()
-    rival = kalshi("KXNBAGAME-26DEC11BKNMEM-BKN2", "Brooklyn at Memphis Winner?",
-                   yes_sub_title="Brooklyn")  # fmt: skip
-    index.add(rival)
-    came = {pair.kalshi.market_id[-4:]: pair.verdict.confirmed for pair in index.around(rival)}
-    assert came == {"-BKN": False, "BKN2": False, "-MEM": True}
-    index.remove(rival.market_id)
-    gone = {pair.kalshi.market_id[-4:]: pair.verdict.confirmed for pair in index.around(rival)}
-    assert gone == {"-BKN": True, "-MEM": True}
+def test_a_market_of_two_blocks_is_met_once() -> None:
+    """A double family name has several codes; some of them and the name itself share blocks."""
+    index = Index()
+    ours = kalshi(
+        "KXPRESNOMD-28-AMAR",
+        "Will Ann Marlowe Marlowe be the nominee for the Presidency for the Democratic party?",
+    )
+    theirs = polymarket("Will Ann Marlowe Marlowe win the 2028 Democratic presidential nomination?")
+    index.add(ours)
+    index.add(theirs)
+    assert list(index.candidates(ours)) == [theirs]
