@@ -30,6 +30,7 @@ from arbees_feed.errors import FatalError
 from arbees_feed.feed.service import Runnable
 from arbees_feed.log import RateLimitedWarnings
 from arbees_feed.ops.http import Readiness, serve
+from arbees_feed.ops.matcher import MatcherWatch
 from arbees_feed.ops.metrics import Metrics
 from arbees_feed.ops.stalls import Stalls
 from arbees_feed.publish.leftovers import Leftovers
@@ -92,9 +93,7 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             url = await self._redis_url(stack)
-            timeout_s = self._settings.redis.io_timeout_s
-            client: Any = await stack.enter_async_context(open_client(url, timeout_s=timeout_s))
-            await self._reach(client, url)
+            client = await self._client(stack, url)
             http = await stack.enter_async_context(_http_session())
             publisher = self._new_publisher(url)
             supervisor = Supervisor(Policy(), on_failure=self._on_failure)
@@ -107,16 +106,18 @@ class Daemon:
             board = self._new_board(publisher)
             subscribers = SubscriberWatch(client)
             stalls = Stalls(RateLimitedWarnings(_log, interval_s=10.0))
+            matcher = MatcherWatch(client, self._names, RateLimitedWarnings(_log))
             sources = readings.of_all(self.venues, publisher, subscribers)
             restarts = readings.restart_readings([supervisor, redis_supervisor])
-            metrics = Metrics([stalls.readings, *sources, restarts])
+            metrics = Metrics([stalls.readings, matcher.readings, *sources, restarts])
             health = _Health(self.venues, publisher, self._left)
-            parts = Parts(self.venues, publisher, stalls, health, client, self._names)
+            parts = Parts(self.venues, publisher, stalls, health, matcher, client, self._names)
             overview = FeedOverview(parts)
             http_url = await self._serve(stack, health, metrics, overview)
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
-            feeding: list[Runnable] = [board, stalls, subscribers, self._rivals(client), overview]
+            watches: list[Runnable] = [stalls, subscribers, self._rivals(client), matcher]
+            feeding: list[Runnable] = [board, overview, *watches]
             feeding += (service for venue in self.venues for service in venue.services())
             async with _running(redis_supervisor, writing):
                 await supervisor.run(feeding, stop)
@@ -134,6 +135,12 @@ class Daemon:
         if url.startswith("redis+cluster://"):
             raise FatalError(NO_CLUSTER)
         return url
+
+    async def _client(self, stack: AsyncExitStack, url: str) -> Any:
+        timeout_s = self._settings.redis.io_timeout_s
+        client: Any = await stack.enter_async_context(open_client(url, timeout_s=timeout_s))
+        await self._reach(client, url)
+        return client
 
     async def _reach(self, client: Any, url: str) -> None:
         """Wait for Redis, for a while: it may start after us."""

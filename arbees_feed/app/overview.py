@@ -31,11 +31,13 @@ from arbees_feed.errors import RedisUnavailable
 from arbees_feed.feed.market import Market
 from arbees_feed.feed.patrol import state_of
 from arbees_feed.ops.http import Health
+from arbees_feed.ops.matcher import MatcherWatch
 from arbees_feed.ops.overview import (
     Delay,
     Found,
     Hit,
     MarketNow,
+    PairsNow,
     PriceNow,
     RedisNow,
     StatusNow,
@@ -62,6 +64,7 @@ class Parts(msgspec.Struct, frozen=True):
     publisher: Publisher
     stalls: Stalls
     health: Health
+    matcher: MatcherWatch
     redis: Any
     names: Names
 
@@ -85,6 +88,7 @@ class FeedOverview:
         self._monotonic = monotonic
         self._now_ns = now_ns
         self._started_s = monotonic()
+        self._started_ns = now_ns()
         self._window = Window()
         self._timeline = Timeline()
         self._turn = asyncio.Lock()
@@ -99,7 +103,7 @@ class FeedOverview:
         self._window.look(now_s, self._counters(), self._histograms())
         self._note_states()
         venues = [self._venue(venue) for venue in parts.venues]
-        redis, delays = self._redis(parts.publisher), self._delays()
+        redis, delays, pairs = self._redis(parts.publisher), self._delays(), self.pairs()
         return StatusNow(
             version=__version__,
             at_ns=self._now_ns(),
@@ -109,9 +113,15 @@ class FeedOverview:
             venues=venues,
             redis=redis,
             delays=delays,
-            verdict=verdict(venues, redis, delays, missing),
+            verdict=verdict(venues, redis, delays, missing, pairs),
             changes=self._timeline.changes(),
+            started_ns=self._started_ns,
+            pairs=pairs,
         )
+
+    def pairs(self) -> PairsNow | None:
+        """Return how far pairs of markets are covered; None: no matcher runs."""
+        return self._parts.matcher.now()
 
     async def run(self) -> None:
         """Note changes of state, whether anybody looks or not, until cancelled."""
@@ -126,6 +136,9 @@ class FeedOverview:
             self._timeline.note(venue.venue, state.value, _text(reason), now_ns)
         publisher = self._parts.publisher
         self._timeline.note("redis", _redis_state(publisher), _text(publisher.problem), now_ns)
+        matcher = self._parts.matcher
+        if matcher.state:
+            self._timeline.note("pairs", matcher.state, matcher.reason, now_ns)
 
     def _counters(self) -> Mapping[str, int]:
         stats = self._parts.publisher.stats

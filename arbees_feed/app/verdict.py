@@ -7,7 +7,7 @@ looks at the page wants to know now. Each finding names a section of docs/operat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from arbees_feed.ops.overview import Delay, Finding, RedisNow, VenueNow, Verdict
+from arbees_feed.ops.overview import Delay, Finding, PairsNow, RedisNow, VenueNow, Verdict
 
 MARKETS_SHARE: Final = 0.8
 BOOKS_SHARE: Final = 0.95
@@ -73,6 +73,7 @@ def verdict(
     redis: RedisNow,
     delays: Sequence[Delay],
     missing: Mapping[str, str],
+    pairs: PairsNow | None = None,
 ) -> Verdict:
     """Return what to tell a person first, the worst ahead.
 
@@ -82,6 +83,7 @@ def verdict(
         *_of_redis(redis),
         *(finding for venue in venues for finding in _of_venue(venue)),
         *_of_delays(delays),
+        *_of_pairs(pairs),
     ]
     told = {finding.who for finding in found}
     found += [_not_ready(who, why) for who, why in missing.items() if who not in told]
@@ -194,3 +196,11 @@ def _of_delays(delays: Sequence[Delay]) -> Iterator[Finding]:
         p99_s = timed.get(name)
         if p99_s is not None and p99_s > longest_s:
             yield Finding("warn", "feed", f"{what} (99 %: {p99_s * 1e3:,.0f} ms)", do, runbook)
+
+
+def _of_pairs(pairs: PairsNow | None) -> Iterator[Finding]:
+    # Prices of markets are right all the same; who reads those of pairs sees that their matcher is
+    # gone.
+    if pairs is not None and pairs.reason:
+        do = "Do not act on prices of pairs. Start arbees-feed match run again; its log says why."
+        yield Finding("warn", "pairs", pairs.reason, do, "FeedPairsSilent")

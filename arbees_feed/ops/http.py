@@ -183,7 +183,7 @@ def _application(
             "version": __version__,
             "uptime_s": round(monotonic() - started_s, 1),
             "pages": pages,
-            **_told(health.readiness()),
+            **(_told(health.readiness()) | _covered(overview)),
         }
 
     async def status(_request: web.Request) -> web.Response:
@@ -214,6 +214,11 @@ def _explaining(explains: Explains) -> Callable[[web.Request], Awaitable[web.Res
         return _json(told.page, status=200 if told.found else 404)
 
     return explain
+
+
+def _covered(overview: Overview | None) -> dict[str, object]:
+    pairs = None if overview is None else overview.pairs()
+    return {} if pairs is None else {"pairs": msgspec.structs.asdict(pairs)}
 
 
 def _told(readiness: Readiness) -> dict[str, object]:

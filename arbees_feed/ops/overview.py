@@ -79,13 +79,43 @@ class RedisNow(msgspec.Struct, frozen=True):
     since_ns: int = 0
 
 
+class PairsNow(msgspec.Struct, frozen=True):
+    """How far the matcher of pairs, a process beside the feed, has brought both venues together.
+
+    Of one that is silent: what it said last.
+    """
+
+    state: str
+    """`matching`: not everything was looked at yet; `live`; `silent`: it has died, or hangs."""
+    reason: str
+    """Why it is not to be believed."""
+    cross_pairs: str
+    """*live* and *found*, as N/M."""
+    mapped: int
+    """Pairs that the user's file decides."""
+    found: int
+    """Confirmed pairs, those of the user among them."""
+    live: int
+    """Confirmed pairs with both prices live."""
+    probable: int
+    """Pairs that nobody has confirmed; they have no price."""
+    contradicted: int
+    """Pairs whose prices speak against them."""
+    markets: int
+    """Markets that were looked at."""
+    age_s: float
+    """Since its last word."""
+    since_ns: int
+    """When its state was first seen to be what it is."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """Something that a person should know now, and what to do about it."""
 
     tone: str
     """`bad`: prices can't be trusted or are not published; `warn`: it wants a look."""
     who: str
-    """A venue, `redis`, or `feed` for the process itself."""
+    """A venue, `redis`, `pairs`, or `feed` for the process itself."""
     what: str
     do: str
     runbook: str
@@ -103,7 +133,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change of the state of a venue or of Redis."""
+    """A change of the state of a venue, of Redis or of the matcher of pairs."""
 
     who: str
     state: str
@@ -126,6 +156,10 @@ class StatusNow(msgspec.Struct, frozen=True):
     verdict: Verdict
     changes: Sequence[Change] = ()
     """The newest first."""
+    started_ns: int = 0
+    """When this run of the feed began: another run has another."""
+    pairs: PairsNow | None = None
+    """None: no matcher runs."""
 
 
 class PriceNow(msgspec.Struct, frozen=True):
@@ -184,6 +218,9 @@ class Overview(Protocol):
 
     def status(self) -> StatusNow:
         """Return the state of the whole feed; asked at most about once a second."""
+
+    def pairs(self) -> PairsNow | None:
+        """Return how far pairs of markets are covered; None: no matcher runs."""
 
     def prices(self, markets: Sequence[str]) -> list[PriceNow]:
         """Return the prices of these markets, in this order."""

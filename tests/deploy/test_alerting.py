@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from support.coverage import matcher
 from support.feed import reading, running, settings_for, url_of, valkey
-from support.redis_kinds import free_port
+from support.ports import free_port
 
 from arbees_feed.sim import SimConfig, SimServer
 
@@ -144,7 +145,7 @@ async def test_an_alert_fires_while_a_venue_is_away_and_stops_when_it_is_back(
     with valkey() as server:
         async with SimServer(config) as sim, reading(url_of(server)) as reader:
             settings = settings_for(sim, url_of(server), incidents__dir=str(tmp_path / "incidents"))
-            async with running(settings) as (_, found):
+            async with running(settings) as (_, found), matcher(url_of(server)):
                 await reader.until(
                     lambda: reader.state("kalshi") == reader.state("polymarket") == "live"
                 )

@@ -17,6 +17,7 @@ import pytest
 import typer
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from support.coverage import matcher
 from support.feed import reading, running, settings_for, url_of, valkey
 from support.promql import labels_of, metrics_of
 
@@ -33,7 +34,11 @@ PROMTOOL = shutil.which("promtool")
 SERVICES = ("prometheus", "grafana")
 OF_PROMETHEUS = {"up", "ALERTS", "scrape_duration_seconds"}
 ADDED_BY_PROMETHEUS = {"instance", "job"}
-AFTER_A_FAILURE = {"arbees_feed_redis_errors_by_kind_total", "arbees_feed_unknown_fields_total"}
+AFTER_A_FAILURE = {
+    "arbees_feed_matcher_malformed_total",
+    "arbees_feed_redis_errors_by_kind_total",
+    "arbees_feed_unknown_fields_total",
+}
 """These have a sample only once something has failed; tests/docs/test_tables.py knows them, too."""
 
 
@@ -240,15 +245,17 @@ async def served(tmp_path: Path) -> Series:
         async with SimServer(config) as sim, reading(url_of(server)) as reader:
             folder = str(tmp_path / "incidents")
             settings = settings_for(sim, url_of(server), incidents__dir=folder)
-            async with running(settings) as (_, found):
+            async with running(settings) as (_, found), matcher(url_of(server)):
                 await reader.until(
                     lambda: reader.state("kalshi") == reader.state("polymarket") == "live"
                 )
                 sim.faults.abort_sockets("polymarket")
                 async with aiohttp.ClientSession() as session:
                     url = f"{found.http_url}/metrics"
-                    while "arbees_feed_restarts_total{" not in (text := await get(session, url)):
+                    text = ""
+                    while not ("_restarts_total{" in text and "_cross_pairs{" in text):
                         await reader.heartbeat()
+                        text = await get(session, url)
     series: Series = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -45,6 +45,11 @@ def pattern(key: str, markets: set[str]) -> str:
     return f"feed:{rest[0]}:<venue>"
 
 
+OF_PAIRS = (
+    "arbees_feed_cross_pairs",
+    "arbees_feed_matcher_up",
+    "arbees_feed_matcher_age_seconds",
+)
 INCIDENTS = ("incidents", "incidents_written", "incidents_failed")
 
 
@@ -60,4 +65,6 @@ async def test_operations_lists_every_metric(feed: Trial) -> None:
     # These have a sample only after a first failure, or with a folder for incidents.
     for name in ("restarts", "redis_errors_by_kind", "unknown_fields", *INCIDENTS):
         served.setdefault(f"arbees_feed_{name}_total", "counter")
+    # These only while there is a matcher of pairs, or once something that is none has written.
+    served |= dict.fromkeys(OF_PAIRS, "gauge") | {"arbees_feed_matcher_malformed_total": "counter"}
     assert shown == served

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
-TIMEOUT_S = 20.0
+TIMEOUT_S = 40.0
 _UNTIL = """new Promise((resolve) => {
   const look = () => { if (%s) { watch.disconnect(); resolve(true); } };
   const watch = new MutationObserver(look);

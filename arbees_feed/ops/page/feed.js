@@ -7,17 +7,21 @@ import { drawTrend, newTrend, remember } from "./trends.js";
 const TONES = {
   live: "good", connecting: "warn", stale: "bad", stopped: "bad",
   connected: "good", trouble: "bad", away: "bad",
+  matching: "warn", silent: "bad",
 };
 const MARKS = { good: "\u2713", warn: "!", bad: "\u25b2" };
 const AUDIT_LEAST = 0.98;
 const AGE_MOST_S = 2;
 const CLOCK_MOST_S = 5;
+const PAIRS_LATE_S = 5; // its matcher speaks once a second, and is asked every two
 
 export function showStatus(status) {
   showVerdict(status);
   put(byId("uptime"), ` \u00b7 up ${span(status.uptime_s)}`);
   for (const venue of status.venues) showVenue(venue, status.at_ns);
   showRedis(status.redis, status.at_ns);
+  if (status.pairs) showPairs(status.pairs, status.at_ns);
+  removeOthers([...status.venues.map((venue) => venue.venue), "redis", status.pairs && "pairs"]);
   showDelays(status.delays);
   showIncidents(status.venues);
   showChanges(status.changes);
@@ -69,7 +73,7 @@ function newFinding() {
   );
 }
 
-// -- venues and Redis -----------------------------------------------------------------------------
+// -- venues, Redis and pairs ----------------------------------------------------------------------
 
 const cards = new Map();
 
@@ -91,6 +95,15 @@ function card(name) {
   byId("venues").append(made.root);
   cards.set(name, made);
   return made;
+}
+
+// Another run of the feed may have other venues; the matcher of pairs comes and goes.
+function removeOthers(names) {
+  for (const [name, made] of cards) {
+    if (names.includes(name)) continue;
+    made.root.remove();
+    cards.delete(name);
+  }
 }
 
 function setState(made, state, now, atNs) {
@@ -162,6 +175,17 @@ function showRedis(redis, atNs) {
   setFact(made, "errors", whole.format(redis.errors), !redis.errors);
 }
 
+function showPairs(pairs, atNs) {
+  const made = card("pairs");
+  setState(made, pairs.state, pairs, atNs);
+  setFact(made, "both prices live", of(pairs.live, pairs.found), !pairs.reason);
+  setFact(made, "mapped by hand", whole.format(pairs.mapped));
+  setFact(made, "probable", whole.format(pairs.probable));
+  setFact(made, "contradicted", whole.format(pairs.contradicted), !pairs.contradicted);
+  setFact(made, "markets", whole.format(pairs.markets));
+  setFact(made, "last word", `${span(pairs.age_s)} ago`, pairs.age_s < PAIRS_LATE_S);
+}
+
 // -- latency --------------------------------------------------------------------------------------
 
 const FASTEST = -5; // powers of ten of a second: 10 µs to 10 s
@@ -212,10 +236,11 @@ function showDelays(delays) {
 function showIncidents(venues) {
   const table = byId("incidents");
   const head = table.tHead.rows[0];
-  if (head.cells.length !== venues.length + 1) {
+  const names = venues.map((venue) => venue.venue);
+  if ([...head.cells].slice(1).map((cell) => cell.textContent).join() !== names.join()) {
     head.replaceChildren(make("td"));
-    for (const venue of venues) {
-      head.append(make("th", { scope: "col", className: "number", textContent: venue.venue }));
+    for (const name of names) {
+      head.append(make("th", { scope: "col", className: "number", textContent: name }));
     }
     table.tBodies[0].replaceChildren();
   }

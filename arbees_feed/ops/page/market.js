@@ -13,6 +13,10 @@ import { drawTrend, remember } from "./trends.js";
 const POLL_MS = 1000;
 const EXPLAIN_MS = 2000;
 const UNTITLED_MS = 3000;
+const SEEK_MS = 3000;
+const SEEKS = 10; // after so many it is looked for more rarely
+const SEEK_RARELY_MS = 60000;
+const PATIENCE_MS = 5000;
 const OPENED = "opened here";
 
 let open = null;
@@ -20,6 +24,9 @@ let status = ""; // of its price, as the stream has told it
 let asking = false;
 let explainedMs = 0;
 let titleDueMs = 0;
+let sought = null; // the market of the address, until it is found
+let seeks = 0;
+let seekDueMs = 0;
 let on = {};
 
 // *on* has functions: opened (of a hit), closed (of a hit).
@@ -33,7 +40,7 @@ export function begin(handlers) {
     explainedMs = 0;
     poll();
   });
-  window.addEventListener("popstate", () => openFromAddress().catch(() => {}));
+  window.addEventListener("popstate", openFromAddress);
   setInterval(poll, POLL_MS);
 }
 
@@ -51,6 +58,7 @@ export function show(hit) {
 
 function display(hit) {
   open = hit;
+  sought = null;
   status = hit.price.status;
   explainedMs = 0;
   describe(hit);
@@ -72,22 +80,29 @@ function close() {
 
 function hide() {
   const closed = open;
-  open = null;
+  open = sought = null;
   byId("market").hidden = true;
   if (closed) on.closed(closed);
 }
 
-export async function openFromAddress() {
+export function openFromAddress() {
   const market = new URLSearchParams(location.hash.slice(1)).get("market");
-  if (!market) {
-    hide();
-    return;
-  }
-  if (isOpen(market)) return;
+  if (!market) hide();
+  sought = market && !isOpen(market) ? market : null;
+  [seeks, seekDueMs] = [0, 0];
+  poll();
+}
+
+// A feed that has just started does not know all of its markets: one that is not there may come.
+async function seek(market) {
+  if (Date.now() < seekDueMs) return;
+  seeks += 1;
+  seekDueMs = Date.now() + (seeks <= SEEKS ? SEEK_MS : SEEK_RARELY_MS);
   const found = await find(market, 1);
+  if (sought !== market) return; // somebody has gone elsewhere meanwhile
   const hit = found.hits.find((one) => one.market === market);
   if (hit) display(hit);
-  else put(byId("found"), `the market of the address is not known: ${market}`);
+  else if (seeks === 1) put(byId("found"), `the market of the address is not known: ${market}`);
 }
 
 function describe(hit) {
@@ -126,28 +141,41 @@ function showTop(price) {
 }
 
 async function poll() {
-  if (!open || asking || document.hidden) return;
-  const hit = open;
+  if (asking || document.hidden) return;
+  const before = [sought, openMarket()];
   asking = true;
   try {
-    await ask(hit);
+    if (sought) await seek(sought);
+    if (open) await ask(open.market);
   } catch {
     // The silence of the stream tells it.
   } finally {
     asking = false;
   }
+  // Another one was opened meanwhile: it does not wait for its second.
+  if (before[0] !== sought || before[1] !== openMarket()) poll();
 }
 
-async function ask(hit) {
+async function get(path) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), PATIENCE_MS);
+  try {
+    const answer = await fetch(path, { signal: late.signal });
+    return [answer.ok, await answer.json()];
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function ask(market) {
   if (status === "unknown") {
     showNoLadder("This market is not followed: the explanation says why, and what to do.");
   } else {
-    const answer = await fetch(`/market/${encodeURIComponent(hit.market)}`);
-    const told = await answer.json();
-    if (hit === open) answer.ok ? showMarket(told) : showNoLadder(told.error);
+    const [isKnown, told] = await get(`/market/${encodeURIComponent(market)}`);
+    if (isOpen(market)) isKnown ? showMarket(told) : showNoLadder(told.error);
   }
-  if (hit === open) await explain(hit);
-  if (hit === open) await learnTitle(hit);
+  if (isOpen(market)) await explain(market);
+  if (isOpen(market)) await learnTitle(market);
 }
 
 function showMarket(told) {
@@ -192,12 +220,11 @@ function showNoLadder(text) {
   put(byId("no-ladder"), text);
 }
 
-async function explain(hit) {
+async function explain(market) {
   if (!byId("why").open || Date.now() - explainedMs < EXPLAIN_MS) return;
   explainedMs = Date.now();
-  const answer = await fetch(`/explain/${encodeURIComponent(hit.market)}`);
-  const told = await answer.json();
-  if (hit !== open) return;
+  const [, told] = await get(`/explain/${encodeURIComponent(market)}`);
+  if (!isOpen(market)) return;
   const sentences = told.because || [told.error];
   const list = byId("because");
   while (list.children.length > sentences.length) list.lastChild.remove();
@@ -205,11 +232,11 @@ async function explain(hit) {
   sentences.forEach((text, number) => put(list.children[number], text));
 }
 
-async function learnTitle(hit) {
-  if (hit.title || Date.now() < titleDueMs) return;
+async function learnTitle(market) {
+  if (open.title || Date.now() < titleDueMs) return;
   titleDueMs = Date.now() + UNTITLED_MS;
-  const [known] = (await find(hit.market, 1)).hits;
-  if (hit !== open || !known) return;
-  Object.assign(hit, known);
-  describe(hit);
+  const [known] = (await find(market, 1)).hits;
+  if (!known || !isOpen(market)) return;
+  Object.assign(open, known);
+  describe(open);
 }

@@ -8,12 +8,15 @@ import { drawTrend, newTrend, remember } from "./trends.js";
 
 const TYPING_MS = 250;
 const AGAIN_MS = 3000;
-const TRIES = 10;
+const TRIES = 10; // after so many it is asked again more rarely
+const RARELY_MS = 60000;
+const PATIENCE_MS = 10000;
 const LIMIT = 25;
 
 const listed = new Map(); // market -> what its row is made of
 let searching = null;
 let typing = 0;
+let later = 0;
 let tries = 0;
 let shown = ""; // what the list is made of
 let on = {};
@@ -47,12 +50,18 @@ function step(event, row) {
 
 // -- searching ------------------------------------------------------------------------------------
 
-export async function find(text, limit, signal) {
+// Whatever *mine* aborts, and a feed that does not answer, makes it throw.
+export async function find(text, limit, mine = new AbortController()) {
   const query = new URLSearchParams({ q: text, limit });
-  const answer = await fetch(`/markets?${query}`, { signal });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
+  const late = setTimeout(() => mine.abort(new Error("no answer in time")), PATIENCE_MS);
+  try {
+    const answer = await fetch(`/markets?${query}`, { signal: mine.signal });
+    const found = await answer.json();
+    if (!answer.ok) throw new Error(found.error);
+    return found;
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 export function anew() {
@@ -62,24 +71,30 @@ export function anew() {
 
 async function search() {
   clearTimeout(typing);
+  clearTimeout(later);
   if (searching) searching.abort();
   const mine = (searching = new AbortController());
   const text = byId("q").value.trim();
   try {
-    const found = await find(text, LIMIT, mine.signal);
+    const found = await find(text, LIMIT, mine);
     if (mine !== searching) return;
     showHits(found, text);
-    again(found);
+    if (found.hits.length < LIMIT || found.hits.some((hit) => !hit.title)) again();
   } catch (error) {
-    if (mine === searching) put(byId("found"), `the search failed: ${error.message}`);
+    if (mine !== searching) return;
+    put(byId("found"), `the search failed: ${error.message}`);
+    again();
   }
 }
 
-// A feed that has just started does not know all of its markets, or not their titles.
-function again(found) {
+// A feed that has just started does not know all of its markets, or not their titles; one with many
+// markets takes minutes to learn them.
+function again() {
   tries += 1;
-  const waiting = found.hits.length < LIMIT || found.hits.some((hit) => !hit.title);
-  if (waiting && tries <= TRIES) typing = setTimeout(search, AGAIN_MS);
+  // Nobody asks for a page that nobody sees.
+  const look = () => (document.hidden ? again() : search());
+  clearTimeout(later);
+  later = setTimeout(look, tries <= TRIES ? AGAIN_MS : RARELY_MS);
 }
 
 function showHits(found, text) {

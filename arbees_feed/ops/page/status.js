@@ -6,7 +6,7 @@ import * as markets from "./markets.js";
 import { follow, want } from "./stream.js";
 
 let version = null;
-let upS = 0;
+let startedNs = null;
 let found = [];
 
 function listenTo() {
@@ -18,11 +18,11 @@ function onStatus(status) {
   // Another version may tell other things than this page knows to show.
   if (version !== null && version !== status.version) location.reload();
   version = status.version;
-  if (status.uptime_s < upS) {
+  if (startedNs !== null && startedNs !== status.started_ns) {
     note("started", "warn", "the feed has started anew");
     markets.anew();
   }
-  upS = status.uptime_s;
+  startedNs = status.started_ns;
   showStatus(status);
 }
 
@@ -35,6 +35,7 @@ function onLost(lost) {
   if (lost) title("\u2715 No word from the feed");
   if (lost) note("lost", "bad", "no word from the feed");
   else note("back", "good", "it speaks again");
+  if (!lost) markets.anew(); // a search of meanwhile has failed
 }
 
 markets.offer({
@@ -63,4 +64,4 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   document.getElementById("markets").focus();
 });
 follow({ status: onStatus, prices: onPrices, lost: onLost });
-markets.anew().then(market.openFromAddress).catch(() => {});
+markets.anew().then(market.openFromAddress);

@@ -18,6 +18,7 @@ let stream = null;
 let asked = "";
 let again = 0;
 let heardMs = Date.now();
+let sinceMs = heardMs; // since when the silence lasts: nobody listens while the page is not seen
 let isLost = false;
 let on = {};
 
@@ -25,7 +26,7 @@ let on = {};
 export function follow(handlers) {
   on = handlers;
   document.addEventListener("visibilitychange", () => {
-    heardMs = Date.now();
+    sinceMs = Date.now();
     if (document.hidden) hangUp();
     else listen();
   });
@@ -42,12 +43,13 @@ export function want(markets) {
 function listen() {
   hangUp();
   if (document.hidden) return; // few may listen at a time: a page that nobody sees does not
-  stream = new EventSource(asked ? `/events?markets=${asked}` : "/events");
-  stream.addEventListener("status", (event) => heard(() => on.status(JSON.parse(event.data))));
-  stream.addEventListener("prices", (event) => heard(() => on.prices(JSON.parse(event.data))));
-  stream.addEventListener("error", () => {
+  const mine = (stream = new EventSource(asked ? `/events?markets=${asked}` : "/events"));
+  mine.addEventListener("status", (event) => heard(() => on.status(JSON.parse(event.data))));
+  mine.addEventListener("prices", (event) => heard(() => on.prices(JSON.parse(event.data))));
+  mine.addEventListener("error", () => {
+    if (mine !== stream) return;
     // A browser tries again by itself, unless it was refused.
-    if (stream.readyState === EventSource.CLOSED) again = setTimeout(listen, REFUSED_AGAIN_MS);
+    if (mine.readyState === EventSource.CLOSED) again = setTimeout(listen, REFUSED_AGAIN_MS);
     setLost(true);
   });
 }
@@ -59,7 +61,7 @@ function hangUp() {
 }
 
 function heard(show) {
-  heardMs = Date.now();
+  heardMs = sinceMs = Date.now();
   setLost(false);
   show();
 }
@@ -79,8 +81,8 @@ function setLost(lost) {
 
 function watch() {
   if (document.hidden) return;
-  const silentMs = Date.now() - heardMs;
-  if (silentMs > SILENCE_MS) setLost(true);
-  const age = span(Math.floor(silentMs / 1000));
+  const now = Date.now();
+  if (now - sinceMs > SILENCE_MS) setLost(true);
+  const age = span(Math.floor((now - heardMs) / 1000));
   put(byId("link"), isLost ? ` \u00b7 ${age} old` : ` \u00b7 as of ${clock(heardMs)}`);
 }
