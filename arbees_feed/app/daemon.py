@@ -33,6 +33,7 @@ from arbees_feed.ops.http import Readiness, serve
 from arbees_feed.ops.matcher import MatcherWatch
 from arbees_feed.ops.metrics import Metrics
 from arbees_feed.ops.stalls import Stalls
+from arbees_feed.publish.custody import Custody
 from arbees_feed.publish.leftovers import Leftovers
 from arbees_feed.publish.mirror import MIRROR_PHASES
 from arbees_feed.publish.pipe import Pipe, PipeOwner
@@ -116,7 +117,8 @@ class Daemon:
             http_url = await self._serve(stack, health, metrics, overview)
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
-            watches: list[Runnable] = [stalls, subscribers, self._rivals(client), matcher]
+            custody = Custody(client, self._names, publisher.outlets.sample, publisher)
+            watches: list[Runnable] = [stalls, subscribers, self._rivals(client), matcher, custody]
             feeding: list[Runnable] = [board, overview, *watches]
             feeding += (service for venue in self.venues for service in venue.services())
             async with _running(redis_supervisor, writing):

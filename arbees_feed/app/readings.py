@@ -259,6 +259,7 @@ def _publisher_rows(publisher: Publisher) -> Iterable[Row]:
         ("counter", "redis_bytes_total", "Bytes written to Redis", stats.bytes),
         ("counter", "redis_errors_total", "Error replies of Redis", stats.redis_errors),
         ("counter", "last_rewritten_total", "`:last` written again", stats.rewritten),
+        ("counter", "redis_missing_total", "Markets looked up and gone", stats.missing),
         ("counter", "redis_connects_total", "Publishing connections made", stats.connects),
     )
 

@@ -79,6 +79,11 @@ class Outlet:
         self.retire_s = 0
         """Nobody feeds this market any more: its keys go so many seconds after the last word."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether Redis took what was written of this market in use, unless it says otherwise."""
+        return self.sent is not None and self.listed and not self.retire_s
+
     def put(self, quote: Quote) -> None:
         """Take the newest quote; never waits."""
         self.quote = quote

@@ -1,6 +1,7 @@
 """All outlets: of markets that are fed, and for a while of those that are not any more."""
 
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from arbees_feed.core.model import MarketId, Status
@@ -66,6 +67,11 @@ class Outlets:
                 self._seqs[key] = outlet.seq
         for key in list(islice(self._seqs, max(0, len(self._seqs) - SEQS_KEPT))):
             del self._seqs[key]
+
+    def sample(self, most: int) -> Sequence[Outlet]:
+        """Return up to *most* outlets in use, at random."""
+        outlets = list(self._open.values())
+        return random.sample(outlets, min(most, len(outlets)))
 
     def written(self) -> Iterator[Outlet]:
         """Yield all outlets of which something was written that Redis should still have."""

@@ -36,10 +36,8 @@ from arbees_feed.publish.window import Window
 
 DRAIN_AT_ONCE = 2_000
 """Waiting markets written in one go, so that frames are read in between."""
-
 TRY_EVERY_PHASES = 5
 """Tenths of a second from one try to the next."""
-
 LATE_S = 0.25
 """A write without reply for so long: prices are conflated until Redis answers."""
 
@@ -69,7 +67,7 @@ class Publisher:
         self._io_timeout_s = io_timeout_s
         self._call_soon = call_soon
         self._on_new_server = on_new_server
-        self._outlets = Outlets(names, self, MIRROR_PHASES)
+        self.outlets = Outlets(names, self, MIRROR_PHASES)
         self._pipe: Pipe | None = None
         self._server_id = ""
         self.flowing = False
@@ -95,21 +93,33 @@ class Publisher:
 
     def opener(self, platform: str) -> Callable[[MarketId], Outlet]:
         """Return the function that opens the outlets of a venue's markets."""
-        return self._outlets.opener(platform)
+        return self.outlets.opener(platform)
 
     def knows(self, platform: str, market: MarketId) -> bool:
         """Tell whether this process has something to write of a market, or had a while ago."""
-        return (platform, market) in self._outlets
+        return (platform, market) in self.outlets
 
     def retire(self, platform: str, market: MarketId, after_s: float) -> None:
         """Forget a market; its keys expire *after_s* seconds after its last price was written."""
-        outlet = self._outlets.retire((platform, market), after_s, time.monotonic())
+        outlet = self.outlets.retire((platform, market), after_s, time.monotonic())
         if outlet is None or outlet.sent is None:
             return
         if self.flowing and outlet.sent is outlet.quote:
             self._write_mirrors([outlet])
         else:
             self._mirrors.again(outlet)
+
+    def write_again(self, outlets: Iterable[Outlet]) -> None:
+        """Write these markets once more: Redis may know nothing of them."""
+        for outlet in outlets:
+            outlet.redo, outlet.listed, outlet.kept = True, False, False
+            self._dirty.add(outlet)
+        self._call_soon(self._drain)
+
+    def write_all_again(self) -> None:
+        """Write everything once more: this is another Redis, or it was emptied."""
+        self.write_again(self.outlets.written())
+        self._on_new_server()
 
     @property
     def connected(self) -> bool:
@@ -261,7 +271,7 @@ class Publisher:
     # -- what Redis refused ----------------------------------------------------------------------
 
     def _judge(self, batch: Batch) -> None:
-        self._requeue(self._refused.judge(batch))
+        self.write_again(self._refused.judge(batch))
         if self._refused.prices:
             self.flowing = False
         if batch.kind is Kind.LASTS and batch.refused is None:
@@ -288,7 +298,7 @@ class Publisher:
         self._phase = (self._phase + 1) % MIRROR_PHASES
         if self._phase == 0:
             self.trouble.look(now_s)
-            self._outlets.forget_expired(now_s)
+            self.outlets.forget_expired(now_s)
         pipe = self._pipe
         if pipe is None:
             return
@@ -352,15 +362,12 @@ class Publisher:
                     await pipe.lost()
                 finally:
                     self._detach()
-        except RedisUnavailable as exc:
+        except (RedisUnavailable, AuthenticationRejected) as exc:
             self.trouble.lost(str(exc))
+            if self.stats.connects and isinstance(exc, AuthenticationRejected):
+                # It has let us in before: somebody is changing passwords, and every second counts.
+                raise RedisUnavailable(str(exc)) from exc
             raise
-        except AuthenticationRejected as exc:
-            self.trouble.lost(str(exc))
-            if not self.stats.connects:
-                raise
-            # It has let us in before: somebody is changing passwords, and every second counts.
-            raise RedisUnavailable(str(exc)) from exc
 
     def _attach(self, pipe: Pipe) -> None:
         self._pipe = pipe
@@ -370,16 +377,10 @@ class Publisher:
         if not pipe.server_id or pipe.server_id != self._server_id:
             if self.stats.connects > 1:
                 # Another server, or this one restarted: it may know nothing of what was written.
-                self._requeue(self._outlets.written())
-                self._on_new_server()
+                self.write_all_again()
             self._server_id = pipe.server_id
         self._drain()
         self._rewrite_lasts(DRAIN_AT_ONCE)
-
-    def _requeue(self, outlets: Iterable[Outlet]) -> None:
-        for outlet in outlets:
-            outlet.redo, outlet.listed, outlet.kept = True, False, False
-            self._dirty.add(outlet)
 
     def _detach(self) -> None:
         self._pipe, self.flowing = None, False
@@ -390,7 +391,7 @@ class Publisher:
 
     def _take_back(self, kind: Kind, outlets: Iterable[Outlet]) -> None:
         if kind is Kind.PRICES:
-            self._requeue(outlets)
+            self.write_again(outlets)
             return
         for outlet in outlets:
             if kind is Kind.LASTS:

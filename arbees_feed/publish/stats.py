@@ -18,3 +18,5 @@ class PublisherStats(msgspec.Struct):
     batches: int = 0
     redis_errors: int = 0
     connects: int = 0
+    missing: int = 0
+    """Markets looked up in Redis and not found; each was written again."""
