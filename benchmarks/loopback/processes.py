@@ -40,6 +40,14 @@ class Process:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def has_ended(self) -> bool:
+        """Return whether it runs no more."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        return state in "ZX"
+
     def rss_mb(self) -> float:
         """Return resident memory in MB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
@@ -150,10 +158,17 @@ class Bench:
         self._stack.callback(_end, process)
         return Process(process.pid)
 
-    def complaints(self) -> list[str]:
+    def last_line(self, name: str) -> str:
+        """Return what a process has said last."""
+        return (["", *self._lines(name)])[-1]
+
+    def _lines(self, name: str) -> list[str]:
+        log = self._folder / f"{name}.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def complaints(self, name: str = "feed") -> list[str]:
         """Return what the daemon has warned of: a figure measured beside trouble is none."""
-        log = self._folder / "feed.log"
-        lines = log.read_text().splitlines() if log.exists() else []
+        lines = self._lines(name)
         calm = ('"level": "info"', '"level": "debug"')
         return [line for line in lines if line and not any(level in line for level in calm)]
 
@@ -234,6 +249,8 @@ def bench(tree: str = "") -> Iterator[Bench]:
         server = start_server(None)
         stack.callback(server.stop)
         run = Bench(f"redis://127.0.0.1:{server.port}/0", stack, tree)
-        yield run
-        for line in run.complaints()[:5]:
-            print(f"the daemon: {line}", file=sys.stderr)
+        try:
+            yield run
+        finally:
+            for line in run.complaints()[:5]:
+                print(f"the daemon: {line}", file=sys.stderr)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from loopback import timed
+from loopback.delays import GOALS, Delays
 from loopback.pairs import polymarket_play
 from loopback.processes import Bench, Process, Remote, all_followed, bench, books_of, until
+from loopback.proofs import percentile
 from loopback.report import Row, at_most
 
 SETTLE_S = 1.5
@@ -230,53 +232,23 @@ def polymarket(options: Options) -> Sequence[Row]:
 def latency(options: Options) -> Sequence[Row]:
     """From the frame sent by the venue to the message decoded by a subscriber."""
     rows = []
-    for rate, goals in ((1_000, (0.3, 1.0)), (4_000, (None, 2.0))):
+    for rate, goal in GOALS.items():
         with bench(options.tree) as run:
             played = run.remote(timed.serve, "growing", (20,))
             run.feed(played, books_of(played))
-            follows = run.reader("market:*:price")
+            delays = Delays(run, played)
             all_followed(played)
             time.sleep(SETTLE_S)
-            delays_ms = _delays_ms(run, played, follows, rate)
-        p50, p99, p999 = (_percentile(delays_ms, percent) for percent in (50, 99, 99.9))
-        wanted = ", ".join(
-            f"{name} <= {goal:g} ms"
-            for name, goal in zip(("p50", "p99"), goals, strict=True)
-            if goal
-        )
-        passed = p99 <= (goals[1] or p99) and p50 <= (goals[0] or p50)
+            delays.measure(rate, rate)  # warm
+            delays_ms = delays.measure(8 * rate, rate)
+        p50, p99, p999 = (percentile(delays_ms, percent) for percent in (50, 99, 99.9))
         text = f"p50 {p50:.3f}, p99 {p99:.3f}, p99.9 {p999:.3f} ms"
         values = {"p50_ms": p50, "p99_ms": p99, "p999_ms": p999}
-        curve = [(percent, _percentile(delays_ms, percent)) for percent in PERCENTILES]
+        curve = [(percent, percentile(delays_ms, percent)) for percent in PERCENTILES]
         what = f"venue to subscriber, {rate:,}/s"
-        rows.append(Row("latency", what, wanted, text, passed, values, curve))
+        passed = goal.is_met(p50, p99)
+        rows.append(Row("latency", what, goal.text, text, passed, values, curve))
     return rows
-
-
-def _delays_ms(run: Bench, played: Remote, follows: Remote, rate: int) -> Sequence[float]:
-    marks = run.marks()
-    played.call("play", rate, rate)  # warm
-    marks.wait()
-    _all_seen(follows, rate + 1)
-    sizes: dict[str, float] = {seen[0]: seen[1] for seen in follows.call("take")}
-    marks.clear()
-    sent = played.call("play", 8 * rate, rate)
-    marks.wait()
-    _all_seen(follows, 8 * rate + 1)
-    seen_ns = {(market, size): at_ns for market, size, _, _, at_ns in follows.call("take")}
-    delays = []
-    for market, sent_ns in sent:
-        sizes[market] += 1
-        delays.append((seen_ns[market, sizes[market]] - sent_ns) / 1e6)
-    return sorted(delays)
-
-
-def _all_seen(follows: Remote, count: int) -> None:
-    until(lambda: follows.call("count") >= count, 10.0, 0.2)
-
-
-def _percentile(ordered: Sequence[float], percent: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def burst(options: Options) -> Sequence[Row]:
