@@ -60,7 +60,8 @@ def run(config: ConfigFile = None, override: Overrides = None) -> None:
     """Find pairs and price them until SIGTERM or SIGINT, beside a running feed.
 
     It reads metadata and prices from Redis, and writes `pair:<pair_id>` and
-    `pair:<pair_id>:price`. One process serves one Redis and prefix.
+    `pair:<pair_id>:price`. One process serves one Redis and prefix: a second one
+    ends with exit code 1.
 
     \b
     Examples:

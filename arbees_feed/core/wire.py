@@ -4,13 +4,16 @@ The promise to readers is docs/wire-format.md; a test decodes these bytes with t
 package. msgspec is used because it encodes a struct as the same map three times faster.
 """
 
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TypeVar
 
 import msgspec
 
 from arbees_feed.core.model import ONE_CONTRACT, ONE_DOLLAR, MarketId, Quote
 
 VERSION = 1
+
+T = TypeVar("T")
 
 # 10,001 legal prices: a look-up is a quarter of a division and always the nearest double.
 _DOLLARS = tuple(ticks / ONE_DOLLAR for ticks in range(ONE_DOLLAR + 1))
@@ -95,6 +98,18 @@ class MarketPrice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(MarketPrice).decode
 encode_map = msgspec.msgpack.Encoder().encode
+
+
+def decoded(data: bytes, decode: Callable[[bytes], T], what: str) -> T:
+    """Return what *data* holds; for messages that are few: a call costs more than it saves.
+
+    Raises:
+        ValueError: *data* is not *what* it should be; the text says why.
+    """
+    try:
+        return decode(data)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"not a {what}: {exc}") from exc
 
 
 def price_of(
@@ -201,6 +216,10 @@ class Names(msgspec.Struct, frozen=True):
         """Hash (with a TTL) of the state of matching and of pair prices."""
         return f"{self.prefix}feed:pairs:state"
 
+    def pairs_owner(self) -> str:
+        """Key (with a TTL) that says which process writes pairs."""
+        return f"{self.prefix}feed:pairs:owner"
+
     def market_pairs(self, market: str) -> str:
         """Set of the ids of the pairs that a market is in."""
         return f"{self.prefix}market:{market}:pairs"
@@ -235,11 +254,7 @@ class MetadataNews(msgspec.Struct, frozen=True):
         Raises:
             ValueError: *data* is not such a message; the text says why.
         """
-        try:
-            news = _decode_news(data)
-        except (ValueError, RecursionError) as exc:
-            raise ValueError(f"not a MetadataNews: {exc}") from exc
-        return news  # type: ignore[return-value]  # the decoder is made for this very class
+        return decoded(data, _decode_news, "MetadataNews")  # type: ignore[return-value]  # as above
 
 
 _decode_news = msgspec.msgpack.Decoder(MetadataNews).decode

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from redis.exceptions import RedisError
@@ -11,6 +11,8 @@ from arbees_feed.core.wire import MetadataNews, Names
 from arbees_feed.enrich import index
 from arbees_feed.enrich.words import INDEXED, market_words
 from arbees_feed.errors import RedisUnavailable
+
+T = TypeVar("T")
 
 _READ = ("platform", *INDEXED)
 
@@ -67,11 +69,20 @@ async def execute(pipeline: Pipeline, timeout_s: float) -> Any:
     Raises:
         RedisUnavailable: it failed, in part or as a whole.
     """
+    return await answered(pipeline.execute(), timeout_s, "metadata could not be written")
+
+
+async def answered(answer: Awaitable[T], timeout_s: float, trouble: str) -> T:
+    """Return an answer of Redis.
+
+    Raises:
+        RedisUnavailable: there is none in time, or it is an error; the text begins with *trouble*.
+    """
     try:
         async with asyncio.timeout(timeout_s):
-            return await pipeline.execute()
+            return await answer
     except (RedisError, OSError, TimeoutError) as exc:
-        raise RedisUnavailable(f"metadata could not be written: {exc}") from exc
+        raise RedisUnavailable(f"{trouble}: {str(exc) or 'no answer'}") from exc
 
 
 async def stored_of(

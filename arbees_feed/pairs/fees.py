@@ -4,13 +4,16 @@ Amounts are units of 1e-10 dollar (one tick times one lot), so that nothing is r
 venue rounds: a float that is a hair too large would be rounded up by a whole cent.
 """
 
+import math
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
 
+from arbees_feed.core.decimals import checked_decimal
 from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
+from arbees_feed.pairs.listings import KALSHI
 
 DOLLAR: Final = 10**10
 """Units of money in a dollar."""
@@ -18,7 +21,9 @@ _CENT: Final = DOLLAR // 100
 _CENTICENT: Final = DOLLAR // 10_000
 _POLYMARKET_STEP: Final = DOLLAR // 100_000
 _PPM: Final = 10**6
+_MOST_RATE: Final = 1
 _MOST_EXPONENT: Final = 4
+_MOST_TIMES: Final = 10_000
 _KALSHI_RATE: Final = Decimal("0.07")
 
 
@@ -49,7 +54,9 @@ class KalshiFees(msgspec.Struct, frozen=True):
 class PolymarketFees(msgspec.Struct, frozen=True):
     """C x rate x (p x (1 - p)) ^ exponent, rounded to five decimals; 0 where fees are off.
 
-    Source: docs.polymarket.com/trading/fees; rate and exponent are the market's `feeSchedule`.
+    It is paid on top of what the shares cost. Less than $0.00001 is not charged. Which way the rest
+    is rounded the venue does not say: to the nearest here, half a step up. Source:
+    docs.polymarket.com/trading/fees; rate and exponent are the market's `feeSchedule`.
     """
 
     rate_ppm: int = 0
@@ -61,6 +68,8 @@ class PolymarketFees(msgspec.Struct, frozen=True):
         # size is 1e-6, rate 1e-6, curve 1e-8 to the power; a step of the fee is 1e-5 dollar.
         over = size * self.rate_ppm * curve
         under: int = _PPM * 10 * ONE_DOLLAR ** (2 * self.exponent)
+        if over < under:
+            return 0
         return (2 * over + under) // (2 * under) * _POLYMARKET_STEP
 
 
@@ -70,40 +79,45 @@ def fees_of(meta: Mapping[str, str]) -> tuple[Fees | None, bool]:
     None: the venue told a kind of fee whose formula is not known, so that no cost can be named.
     A market of which nothing is told gets what most markets of the venue charge.
     """
-    if meta.get("platform") == "kalshi":
+    if meta.get("platform") == KALSHI:
         return _kalshi(meta)
     return _polymarket(meta)
 
 
 def _kalshi(meta: Mapping[str, str]) -> tuple[Fees | None, bool]:
-    kind, multiplier = meta.get("fee_type", ""), _number(meta.get("fee_multiplier", ""))
+    kind = meta.get("fee_type", "")
+    multiplier = _number(meta.get("fee_multiplier", ""), _MOST_TIMES)
     if kind and not kind.startswith("quadratic"):
         return None, True
     if multiplier is None:
         return KalshiFees(), False
-    return KalshiFees(int(_KALSHI_RATE * multiplier * _PPM)), True
+    return KalshiFees(_ppm(_KALSHI_RATE * multiplier)), True
 
 
 def _polymarket(meta: Mapping[str, str]) -> tuple[Fees | None, bool]:
     if meta.get("fees_enabled") == "false":
         return PolymarketFees(0), True
-    rate = _number(meta.get("fee_rate", ""))
-    exponent = _number(meta.get("fee_exponent", "") or "1")
+    rate = _number(meta.get("fee_rate", ""), _MOST_RATE)
+    exponent = _number(meta.get("fee_exponent", "") or "1", _MOST_EXPONENT)
     if rate is None:
         # Half of the venue's categories; the highest of them is 0.07.
         return PolymarketFees(50_000), False
-    if exponent is None or exponent != int(exponent) or exponent > _MOST_EXPONENT:
+    if exponent is None or exponent != int(exponent):
         return None, True
-    return PolymarketFees(int(rate * _PPM), int(exponent)), True
+    return PolymarketFees(_ppm(rate), int(exponent)), True
 
 
-def _number(text: str) -> Decimal | None:
-    """Return a number that is not negative, or None."""
+def _number(text: str, most: int) -> Decimal | None:
+    """Return a number from 0 to *most*, or None."""
     try:
-        number = Decimal(text)
-    except InvalidOperation:
+        return Decimal(checked_decimal(text, most)) if text else None
+    except ValueError:
         return None
-    return number if number.is_finite() and 0 <= number <= ONE_DOLLAR else None
+
+
+def _ppm(rate: Decimal) -> int:
+    """Return a rate in millionths, and never less than it is: no cost is told too low."""
+    return math.ceil(rate * _PPM)
 
 
 def _up(over: int, under: int) -> int:

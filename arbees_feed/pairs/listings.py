@@ -7,6 +7,7 @@ from arbees_feed.matching.listing import KalshiListing, PolymarketListing
 
 KALSHI: Final = "kalshi"
 POLYMARKET: Final = "polymarket"
+"""The names of the venues, for all that is said of pairs."""
 
 FIELDS: Final = (
     "platform", "title", "subtitle", "event_id", "event_title", "status", "open_time", "close_time",

@@ -11,6 +11,7 @@ empty or begin with `#` are skipped.
 """
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,8 @@ from arbees_feed.pairs.price import INVERTED, SAME
 COLUMNS: Final = ("action", "kalshi", "polymarket", "polarity", "note")
 _NEEDED: Final = 3
 _LONGEST_FILE: Final = 20_000_000
+_LONGEST_LINE: Final = 10_000
+_SHOWN: Final = 100
 
 
 class Action(StrEnum):
@@ -68,14 +71,18 @@ def read_mapping(path: Path) -> Mapping:
         SettingsError: there is no such file, it is no text, or its header is not that of a mapping.
     """
     try:
-        if path.stat().st_size > _LONGEST_FILE:
+        with path.open("rb") as file:
+            # Not by its size: a device or a pipe has none.
+            data = file.read(_LONGEST_FILE + 1)
+        if len(data) > _LONGEST_FILE:
             raise SettingsError(f"{path}: a mapping has at most {_LONGEST_FILE:,} bytes")
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except OSError as exc:
         raise SettingsError(f"{path}: cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise SettingsError(f"{path}: not UTF-8 text at byte {exc.start}") from exc
-    return parse_mapping(text.splitlines(), str(path))
+    # Not `splitlines`: an editor counts no lines at form feeds and the separators of Unicode.
+    return parse_mapping(io.StringIO(text, newline=None), str(path))
 
 
 def parse_mapping(lines: Iterable[str], name: str) -> Mapping:
@@ -84,15 +91,15 @@ def parse_mapping(lines: Iterable[str], name: str) -> Mapping:
     Raises:
         SettingsError: the first line is no header of a mapping.
     """
-    rows = _rows(lines)
-    header = [column.strip().lower() for column in next(rows, (0, []))[1]]
+    lines_left = _said(lines)
+    header = _header(next(lines_left, (1, ""))[1])
     if header[:_NEEDED] != list(COLUMNS[:_NEEDED]) or not set(header) <= set(COLUMNS):
         raise SettingsError(f"{name}:1: the first line must be {','.join(COLUMNS)}")
     rules: list[Rule] = []
     errors: list[tuple[int, str]] = []
-    for number, values in rows:
+    for number, line in lines_left:
         try:
-            rules.append(_rule(number, header, values))
+            rules.append(_rule(number, header, _values(line)))
         except ValueError as exc:
             errors.append((number, str(exc)))
     settled, conflicts = _settled(rules)
@@ -100,11 +107,32 @@ def parse_mapping(lines: Iterable[str], name: str) -> Mapping:
     return Mapping(tuple(settled), tuple(told))
 
 
-def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the values of each line that says something."""
+def _said(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that says something."""
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            yield number, next(csv.reader([line]), [])
+            yield number, line
+
+
+def _header(line: str) -> list[str]:
+    try:
+        return [column.strip().lower() for column in _values(line)]
+    except ValueError:
+        return []
+
+
+def _values(line: str) -> list[str]:
+    """Return the values of a line.
+
+    Raises:
+        ValueError: it is none of a CSV file, or too long.
+    """
+    if len(line) > _LONGEST_LINE:
+        raise ValueError(f"a line has at most {_LONGEST_LINE:,} characters")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def _rule(number: int, header: list[str], values: list[str]) -> Rule:
@@ -128,21 +156,25 @@ def _action(text: str) -> Action:
     try:
         return Action(text.lower())
     except ValueError:
-        raise ValueError(f"unknown action {text!r}: confirm, add or forbid") from None
+        raise ValueError(f"unknown action {_shown(text)}: confirm, add or forbid") from None
 
 
 def _check(rule: Rule) -> None:
     for column, value in (("kalshi", rule.kalshi), ("polymarket", rule.polymarket)):
         if value and not is_name(value):
-            raise ValueError(f"{column} {value!r} is no id")
+            raise ValueError(f"{column} {_shown(value)} is no id")
         if not value and rule.action is not Action.FORBID:
             raise ValueError(f"{rule.action} needs an id in column {column}")
     if not rule.kalshi and not rule.polymarket:
         raise ValueError("forbid needs an id")
     if rule.polarity not in {"", SAME, INVERTED}:
-        raise ValueError(f"polarity {rule.polarity!r}: same, inverted or nothing")
+        raise ValueError(f"polarity {_shown(rule.polarity)}: same, inverted or nothing")
     if rule.action is Action.ADD and not rule.polarity:
         raise ValueError("add needs a polarity: same or inverted")
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
 
 
 def _settled(rules: list[Rule]) -> tuple[list[Rule], list[tuple[int, str]]]:

@@ -4,7 +4,6 @@ Enrichment names changed and removed markets on `feed:meta`. A name that is lost
 the next scan; so nothing depends on the channel but how soon a change is seen.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -16,11 +15,23 @@ from redis.exceptions import RedisError
 from arbees_feed.core.sharding import chunks
 from arbees_feed.core.text import is_name
 from arbees_feed.core.wire import MetadataNews, Names
+from arbees_feed.enrich.diff import LONGEST_EXTRA
+from arbees_feed.enrich.stored import answered, text
 from arbees_feed.errors import RedisUnavailable
+from arbees_feed.pairs.unreadable import Unreadable
+
+_TROUBLE: Final = "metadata could not be read"
 
 AT_ONCE: Final = 200
+SCANNED: Final = 50
+"""Asked of a sorted set in one command: Redis does nothing else meanwhile."""
 """Hashes read in one request: rules are long, and others wait."""
 POLL_S: Final = 1.0
+TIMEOUT_S: Final = 10.0
+MOST_HEARD: Final = 10_000
+"""Messages taken at once, whoever goes on sending: markets are to be read in between."""
+MOST_BYTES: Final = 4 * LONGEST_EXTRA
+"""The longest field that enrichment writes, in UTF-8."""
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
@@ -57,19 +68,17 @@ class MetadataFollower:
         taker: Taker,
         *,
         fields: Sequence[str],
+        unreadable: Unreadable,
         rescan_s: float = 1_800.0,
-        timeout_s: float = 10.0,
     ) -> None:
         """Be ready; of each hash, *fields* are read."""
-        self.unreadable = 0
-        """Messages on `feed:meta` that were none of ours."""
         self._redis = redis
         self._names = names
         self._venues = tuple(venues)
         self._taker = taker
         self._fields = tuple(fields)
+        self._unreadable = unreadable
         self._rescan_s = rescan_s
-        self._timeout_s = timeout_s
         self._known: dict[str, str] = {}
         self._changed: dict[str, str] = {}
         self._missing: dict[str, float] = {}
@@ -90,14 +99,14 @@ class MetadataFollower:
                         await self._hear(channel, POLL_S)
                         await self._read_changed()
         except (RedisError, OSError, TimeoutError) as exc:
-            raise RedisUnavailable(f"metadata could not be read: {exc}") from exc
+            raise RedisUnavailable(f"{_TROUBLE}: {exc}") from exc
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncIterator[Any]:
         channel = self._redis.pubsub(ignore_subscribe_messages=True)
         try:
             await channel.subscribe(self._names.meta_news())
-            await channel.get_message(timeout=self._timeout_s)
+            await channel.get_message(timeout=TIMEOUT_S)
             yield channel
         finally:
             await channel.aclose()
@@ -131,8 +140,8 @@ class MetadataFollower:
     async def _members(self, venue: str) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of all markets with metadata, some at a time."""
         waiting: list[str] = []
-        async for member, _ in self._redis.zscan_iter(self._names.volume(venue), count=AT_ONCE):
-            if is_name(market := _text(member)):
+        async for member, _ in self._redis.zscan_iter(self._names.volume(venue), count=SCANNED):
+            if is_name(market := text(member)):
                 waiting.append(market)
             if len(waiting) >= AT_ONCE:
                 yield waiting
@@ -142,12 +151,14 @@ class MetadataFollower:
 
     async def _hear(self, channel: Any, timeout_s: float) -> None:
         """Note what was named on the channel; wait for the first so long."""
-        while (message := await channel.get_message(timeout=timeout_s)) is not None:
-            timeout_s = 0.0
+        for number in range(MOST_HEARD):
+            message = await channel.get_message(timeout=0.0 if number else timeout_s)
+            if message is None:
+                return
             try:
                 news = MetadataNews.from_msgpack(message["data"])
-            except ValueError:
-                self.unreadable += 1
+            except ValueError as exc:
+                self._unreadable.note(self._names.meta_news(), exc)
                 continue
             if news.venue in self._venues:
                 self._changed.update((name, news.venue) for name in news.markets if is_name(name))
@@ -162,17 +173,15 @@ class MetadataFollower:
     async def _read(self, venue: str, markets: Sequence[str]) -> Sequence[str]:
         """Read hashes and hand them over; return the markets that have none."""
         pipeline = self._redis.pipeline(transaction=False)
-        for market in markets:
-            pipeline.hmget(self._names.meta(market), self._fields)
-        async with asyncio.timeout(self._timeout_s):
-            answers = await pipeline.execute()
+        keys = [self._names.meta(market) for market in markets]
+        for key in keys:
+            pipeline.hmget(key, self._fields)
+        sent = pipeline.execute(raise_on_error=False)
         metas, gone = [], []
-        for market, values in zip(markets, answers, strict=True):
-            fields = {
-                name: _text(value)
-                for name, value in zip(self._fields, values, strict=True)
-                if value
-            }
+        for market, key, values in zip(
+            markets, keys, await answered(sent, TIMEOUT_S, _TROUBLE), strict=True
+        ):
+            fields = self._read_fields(key, values)
             # A market's hash may have its id only for a moment, between two writers.
             if fields.get("platform") == venue:
                 metas.append(Meta(venue, market, fields))
@@ -183,6 +192,12 @@ class MetadataFollower:
             await self._taker.found(metas)
         return gone
 
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    def _read_fields(self, key: str, values: Sequence[bytes | str | None]) -> dict[str, str]:
+        """Return what a hash says; nothing if enrichment can't have written it."""
+        if self._unreadable.is_odd(key, values):
+            return {}
+        told = {name: value for name, value in zip(self._fields, values, strict=True) if value}
+        if any(len(value) > MOST_BYTES for value in told.values()):
+            self._unreadable.note(key, f"a field of more than {MOST_BYTES:,} bytes")
+            return {}
+        return {name: text(value) for name, value in told.items()}

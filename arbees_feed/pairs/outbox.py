@@ -12,7 +12,7 @@ import msgspec
 
 from arbees_feed.pairs.ledger import Changes
 from arbees_feed.pairs.price import PairPrice
-from arbees_feed.pairs.store import PairRecord, PairStore
+from arbees_feed.pairs.store import PairStore
 
 NUMBERS_KEPT: Final = 200_000
 
@@ -26,9 +26,10 @@ class Outbox:
 
     def __init__(self, store: PairStore, *, session: int, now_ns: Callable[[], int]) -> None:
         """*session* is when this process has started, in nanoseconds."""
+        self.session = session
         self.published = 0
+        """How many prices Redis has taken."""
         self._store = store
-        self._session = session
         self._now_ns = now_ns
         self._prices: dict[str, PairPrice] = {}
         self._changes = Changes()
@@ -52,7 +53,7 @@ class Outbox:
         """Return whether *last* is what was published last of a pair, or that is still to come."""
         if last is None:
             return pair_id not in self._seqs
-        return (last.session, last.seq) >= (self._session, self._seqs.get(pair_id, 0))
+        return (last.session, last.seq) >= (self.session, self._seqs.get(pair_id, 0))
 
     @property
     def waiting(self) -> int:
@@ -82,9 +83,7 @@ class Outbox:
     async def _write_changes(self) -> None:
         put, retired = dict(self._changes.put), dict(self._changes.retired)
         await self._store.write([pair.record for pair in put.values()])
-        await self._store.remove(
-            {pair: markets_of(record) for pair, (record, _) in retired.items()}
-        )
+        await self._store.remove({pair: record.markets for pair, (record, _) in retired.items()})
         _forget(self._changes.put, put)
         _forget(self._changes.retired, retired)
 
@@ -100,13 +99,8 @@ class Outbox:
         if len(self._seqs) > NUMBERS_KEPT:
             del self._seqs[next(iter(self._seqs))]
         return msgspec.structs.replace(
-            price, session=self._session, seq=seq, ts_pub_ns=self._now_ns()
+            price, session=self.session, seq=seq, ts_pub_ns=self._now_ns()
         )
-
-
-def markets_of(record: PairRecord) -> tuple[str, str]:
-    """Return both markets of a pair."""
-    return record.kalshi_id, record.polymarket_id
 
 
 def _forget(waiting: dict[str, T], written: dict[str, T]) -> None:

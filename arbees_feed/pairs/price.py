@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from arbees_feed.core.model import ONE_CONTRACT, ONE_DOLLAR, Lots, Ticks
-from arbees_feed.core.wire import MarketPrice
+from arbees_feed.core.wire import MarketPrice, decoded, encode_map
 from arbees_feed.pairs.fees import DOLLAR, Fees
 
 VERSION: Final = 1
@@ -61,7 +61,7 @@ class PairPrice(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_msgpack(self) -> bytes:
         """Encode as a msgpack map with string keys."""
-        return _encode(self)
+        return encode_map(self)
 
     @classmethod
     def from_msgpack(cls, data: bytes) -> Self:
@@ -70,11 +70,8 @@ class PairPrice(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: *data* is not a PairPrice; the message says why.
         """
-        try:
-            price = _decode(data)
-        except (ValueError, RecursionError) as exc:
-            raise ValueError(f"not a PairPrice: {exc}") from exc
-        return price  # type: ignore[return-value]  # the decoder is made for this very class
+        # The decoder is made for this very class.
+        return decoded(data, _decode, "PairPrice")  # type: ignore[return-value]
 
     def taken_back(self, reason: str) -> Self:
         """Return this price as `stale`, without a quote."""
@@ -88,7 +85,6 @@ class PairPrice(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(PairPrice).decode
 
 

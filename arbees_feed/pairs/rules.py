@@ -6,11 +6,9 @@ tells, maybe later. Until then the line waits, and can be named as unknown.
 
 from collections.abc import Collection, Iterator, Mapping
 
+from arbees_feed.matching.matches import Key
 from arbees_feed.pairs.mapping import NO_MAPPING, Action, Rule
 from arbees_feed.pairs.mapping import Mapping as UserMapping
-
-Key = tuple[str, str]
-"""(Kalshi ticker, Polymarket YES token)."""
 
 
 class Rules:

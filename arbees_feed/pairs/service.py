@@ -4,32 +4,29 @@ Judging a market takes a fraction of a millisecond; after each few of them other
 """
 
 import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from arbees_feed.core.wire import MarketPrice
-from arbees_feed.pairs.ledger import Changes, Ledger, Pair
+from arbees_feed.pairs.ledger import BY_USER, Changes, Ledger, Pair
 from arbees_feed.pairs.listings import KALSHI, POLYMARKET
 from arbees_feed.pairs.metadata import Meta
 from arbees_feed.pairs.monitor import Contradiction, PairMonitor
-from arbees_feed.pairs.outbox import Outbox, markets_of
+from arbees_feed.pairs.outbox import Outbox
 from arbees_feed.pairs.price import CLOSED, PairPrice
 from arbees_feed.pairs.store import PairStore
-from arbees_feed.pairs.table import PairTable
+from arbees_feed.pairs.table import Moment, PairTable
 
 _log = structlog.get_logger("arbees_feed.pairs")
 
 TURN_S: Final = 0.002
 """How long markets are judged before prices have their turn."""
-SAY_EVERY_S: Final = 60.0
-LEASE_S: Final = 30.0
-RENEWALS: Final = 3
-"""A lease is renewed so often before it would end."""
+MOST_TOLD: Final = 1_000
+"""Lines of the user's file that are named in the log."""
 
 
 class Reader(Protocol):
@@ -56,6 +53,10 @@ class Coverage(msgspec.Struct, frozen=True):
     live: int
     """Confirmed pairs with both prices live."""
     contradicted: int
+    unreadable: int
+    """What was left out since the start, as it can't be read: messages, hashes, keys."""
+    published: int
+    """Prices of pairs that Redis has taken, since the start."""
 
 
 class PairService:
@@ -77,7 +78,6 @@ class PairService:
         """*mapping_name* is the user's file, for what is said of its lines."""
         self.ready = False
         """All metadata that was there at the start has been looked at."""
-        self.contradictions = 0
         self._ledger = ledger
         self._table = table
         self._outbox = outbox
@@ -86,40 +86,66 @@ class PairService:
         self._monitor = monitor
         self._mapping_name = mapping_name
         self._followed: set[str] = set()
+        self._taking = False
+        """Prices of legs are taken at this moment."""
 
     # -- metadata ----------------------------------------------------------------------------------
 
     async def found(self, metas: Sequence[Meta]) -> None:
-        """Judge markets that are new or changed."""
-        changes = Changes()
+        """Judge markets that are new or changed; what is told of one does not wait for the next."""
+        legs: set[str] = set()
         turn_s = time.monotonic()
         for meta in metas:
-            changes.add(self._ledger.put(meta))
+            legs |= self._apply(self._judged(meta))
             if time.monotonic() - turn_s > TURN_S:
                 await asyncio.sleep(0)
                 turn_s = time.monotonic()
-        await self._apply(changes)
+        await self._follow(legs)
+
+    def _judged(self, meta: Meta) -> Changes:
+        try:
+            return self._ledger.put(meta)
+        except (ValueError, ArithmeticError, RecursionError) as exc:
+            # What it was before must not be believed either.
+            self._store.unreadable.note(meta.market_id, exc)
+            return self._ledger.drop(meta.market_id, "what a venue says of it can't be read")
 
     async def gone(self, markets: Sequence[str]) -> None:
         """Retire the pairs of markets that are not there any more."""
-        changes = Changes()
+        legs: set[str] = set()
         for market in markets:
-            changes.add(self._ledger.drop(market, "a market is not listed any more"))
-        await self._apply(changes)
+            legs |= self._apply(self._ledger.drop(market, "a market is not listed any more"))
+        await self._follow(legs)
 
     async def scanned(self) -> None:
         """Everything was looked at: make Redis agree, and name lines that mean nothing."""
-        known = await self._store.known()
+        known = await self.restore()
         pairs = self._ledger.pairs
-        changes = Changes(put={name: pair for name, pair in pairs.items() if _differs(known, pair)})
-        self._outbox.write(changes)
         await self._retire_left({n: fields for n, fields in known.items() if n not in pairs})
         await self._follow(self._followed | set(self._table.legs))
-        await self._say_again()
         if not self.ready:
             self.ready = True
-            for line, market in self._ledger.unknown():
-                _log.warning("unknown market", file=f"{self._mapping_name}:{line}", market=market)
+            self._tell_unknown()
+
+    async def restore(self) -> Mapping[str, Mapping[str, str]]:
+        """Write what Redis has lost of pairs and of their prices; return what it had.
+
+        Raises:
+            RedisUnavailable: Redis did not answer; nothing or a part of it will be written.
+        """
+        known = await self._store.known()
+        pairs = self._ledger.pairs
+        lost = {name: pair for name, pair in pairs.items() if _differs(known, pair)}
+        self._outbox.write(Changes(put=lost))
+        await self._say_again()
+        return known
+
+    def _tell_unknown(self) -> None:
+        for number, (line, market) in enumerate(self._ledger.unknown()):
+            if number == MOST_TOLD:
+                _log.warning("more markets of the file are unknown", file=self._mapping_name)
+                return
+            _log.warning("unknown market", file=f"{self._mapping_name}:{line}", market=market)
 
     async def _retire_left(self, left: Mapping[str, Mapping[str, str]]) -> None:
         """Take away pairs of a former run that are none any more, and say so."""
@@ -147,22 +173,24 @@ class PairService:
         pairs = list(self._table.terms())
         lasts = await self._store.lasts(pairs)
         lost = [pair for pair in pairs if not self._outbox.is_newest(lasts.get(pair), pair)]
-        self._say(self._table.again(lost, time.time_ns()), time.monotonic())
+        self._say(self._table.again(lost, _now()))
 
-    async def _apply(self, changes: Changes) -> None:
-        now_ns, table = time.time_ns(), self._table
+    def _apply(self, changes: Changes) -> set[str]:
+        """Take what has changed; return the markets of those pairs."""
+        if not changes.put and not changes.retired:
+            return set()
+        now, table = _now(), self._table
         said = [table.drop(name, reason) for name, (_, reason) in changes.retired.items()]
         for name, pair in changes.put.items():
             if pair.terms is None:
                 said.append(table.drop(name, "not certain any more"))
             else:
-                said.append(table.put(pair.terms, now_ns))
-        self._say(filter(None, said), time.monotonic())
+                said.append(table.put(pair.terms, now))
+        self._say(filter(None, said))
+        self._outbox.write(changes)
         records = [record for record, _ in changes.retired.values()]
         records += [pair.record for pair in changes.put.values()]
-        if records:
-            self._outbox.write(changes)
-            await self._follow({leg for record in records for leg in markets_of(record)})
+        return {leg for record in records for leg in record.markets}
 
     async def _follow(self, legs: Collection[str]) -> None:
         """Follow those of *legs* that are needed, and the others no more."""
@@ -178,15 +206,22 @@ class PairService:
 
     async def run(self) -> None:
         """Turn prices of markets into prices of pairs, until cancelled."""
-        while True:
-            self._take(await self._reader.batch())
+        self._taking = True
+        try:
+            # What came since a former run has failed is in the book, and will not come again.
+            self._say(self._table.again(list(self._table.terms()), _now()))
+            while True:
+                self._take(await self._reader.batch())
+        finally:
+            self._taking = False
 
     def _take(self, prices: Iterable[MarketPrice]) -> None:
-        now_ns, now_s = time.time_ns(), time.monotonic()
+        now = _now()
         for price in prices:
-            self._say(self._table.on_price(price.market_id, now_ns), now_s)
+            self._say(self._table.on_price(price.market_id, now))
 
-    def _say(self, said: Iterable[PairPrice], now_s: float) -> None:
+    def _say(self, said: Iterable[PairPrice]) -> None:
+        now_s = time.monotonic()
         for price in said:
             if self._monitor.on_price(price, now_s):
                 _log.info("prices agree again", pair=price.pair_id)
@@ -196,10 +231,11 @@ class PairService:
 
     def tick(self) -> Coverage:
         """Do what is due; call once a second."""
-        now_s = time.monotonic()
-        self._say(self._table.expire(time.time_ns()), now_s)
-        for told in self._monitor.look(now_s):
-            self.contradictions += 1
+        if self._taking:
+            self._say(self._table.expire(_now()))
+        else:
+            self._say(self._table.stop("prices are not followed at the moment"))
+        for told in self._monitor.look(time.monotonic()):
             _warn_of(told)
         return self.coverage()
 
@@ -214,9 +250,11 @@ class PairService:
             markets=self._ledger.markets,
             pairs=len(records),
             confirmed=len(self._table),
-            by_user=sum(1 for record in records if record.by == "user"),
+            by_user=sum(1 for record in records if record.by == BY_USER),
             live=self._table.live,
             contradicted=self._monitor.open,
+            unreadable=self._store.unreadable.count,
+            published=self._outbox.published,
         )
 
     def legs_by_venue(self) -> Mapping[str, list[str]]:
@@ -228,63 +266,8 @@ class PairService:
         }
 
 
-class PairClock:
-    """Gives the service its seconds, says how it is, and renews leases; a service of its own."""
-
-    name = "pairs-clock"
-
-    def __init__(
-        self,
-        service: PairService,
-        store: PairStore,
-        *,
-        session: int,
-        leases: bool,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """With *leases*, the feed is asked to follow what pairs are made of."""
-        self._service = service
-        self._store = store
-        self._session = session
-        self._leases = leases
-        self._sleep = sleep
-        self._said_s = self._leased_s = float("-inf")
-        self._held: set[str] = set()
-
-    async def run(self) -> None:
-        """Tick until cancelled.
-
-        Raises:
-            RedisUnavailable: Redis did not take what is written each second; run again.
-        """
-        self._leased_s = float("-inf")  # Redis may have lost the leases with all the rest
-        while True:
-            now_s = time.monotonic()
-            covered = self._service.tick()
-            if self._service.ready and now_s - self._said_s >= SAY_EVERY_S:
-                self._said_s = now_s
-                _say_coverage(covered)
-            await self._store.say_state(self._state(covered))
-            if self._leases:
-                await self._lease(now_s)
-            await self._sleep(1.0)
-
-    def _state(self, covered: Coverage) -> dict[str, str]:
-        state = {name: str(value) for name, value in msgspec.structs.asdict(covered).items()}
-        told = "live" if self._service.ready else "matching"
-        return {**state, "state": told, "session": str(self._session), "pid": str(os.getpid())}
-
-    async def _lease(self, now_s: float) -> None:
-        """Renew leases that are due, and take those of new legs at once."""
-        due = now_s - self._leased_s >= LEASE_S / RENEWALS
-        held = set[str]() if due else self._held
-        legs = self._service.legs_by_venue()
-        for venue, markets in legs.items():
-            new = [market for market in markets if market not in held]
-            await self._store.lease(venue, new, time.time() + LEASE_S)
-        self._held = {market for markets in legs.values() for market in markets}
-        if due:
-            self._leased_s = now_s
+def _now() -> Moment:
+    return Moment(time.time_ns(), time.monotonic_ns())
 
 
 def _differs(known: Mapping[str, Mapping[str, str]], pair: Pair) -> bool:
@@ -292,16 +275,6 @@ def _differs(known: Mapping[str, Mapping[str, str]], pair: Pair) -> bool:
     fields = pair.record.fields
     written = known.get(pair.record.pair_id, {})
     return {**written, "since": ""} != {**fields, "since": ""}
-
-
-def _say_coverage(covered: Coverage) -> None:
-    _log.info(
-        "pairs",
-        cross_pairs=f"{covered.live}/{covered.confirmed}",
-        probable=covered.pairs - covered.confirmed,
-        markets=covered.markets,
-        contradicted=covered.contradicted,
-    )
 
 
 def _warn_of(told: Contradiction) -> None:

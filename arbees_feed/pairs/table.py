@@ -1,4 +1,9 @@
-"""The pairs that are priced, and the newest price of each leg. Pure: time is handed in."""
+"""The pairs that are priced, and the newest price of each leg. Pure: time is handed in.
+
+How old a leg is told by two clocks: what it is when we first see it by the time of day, which the
+feed has written into it, and how much older it has become since by a clock that never steps. So a
+clock that is set back does not make an old leg young again.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -8,9 +13,19 @@ import msgspec
 from arbees_feed.core.model import ONE_CONTRACT, ONE_DOLLAR
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.pairs.fees import Fees
+from arbees_feed.pairs.listings import KALSHI, POLYMARKET
 from arbees_feed.pairs.price import CLOSED, INVERTED, LIVE, STALE, PairPrice, Top, buy_both
 
 _NS_PER_S: Final = 10**9
+_MOST_SIZE: Final = 1e12
+"""No book has so many contracts; what has is not of a feed."""
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """One moment by both clocks."""
+
+    unix_ns: int
+    steady_ns: int
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -35,7 +50,7 @@ class _Pair:
         self.terms = terms
         self.said: PairPrice | None = None
         self.expires_ns = 0
-        """When a leg gets too old for what was said; 0 while it is stale anyway."""
+        """When a leg gets too old for what was said (steady); 0 while it is stale anyway."""
 
 
 class PairTable:
@@ -51,6 +66,8 @@ class PairTable:
         self._max_age_ns = round(max_age_s * _NS_PER_S)
         self._pairs: dict[str, _Pair] = {}
         self._by_leg: dict[str, dict[str, _Pair]] = {}
+        self._born: dict[str, tuple[int, int]] = {}
+        """Of each leg: the `ts_recv_ns` of its newest price, and when that was (steady)."""
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -68,12 +85,12 @@ class PairTable:
         """How many pairs have both prices live."""
         return sum(1 for pair in self._pairs.values() if pair.said and pair.said.status == LIVE)
 
-    def again(self, pair_ids: Iterable[str], now_ns: int) -> Iterator[PairPrice]:
+    def again(self, pair_ids: Iterable[str], now: Moment) -> Iterator[PairPrice]:
         """Yield what there is to say of some pairs, whether it was said before or not."""
         for pair_id in pair_ids:
             if (pair := self._pairs.get(pair_id)) is not None:
                 pair.said = None
-                yield from self._said([pair], now_ns)
+                yield from self._said([pair], now)
 
     def stop(self, reason: str) -> Iterator[PairPrice]:
         """Yield a last word on each pair that is live."""
@@ -86,19 +103,18 @@ class PairTable:
         """Return all pairs by their ids."""
         return {pair_id: pair.terms for pair_id, pair in self._pairs.items()}
 
-    def put(self, terms: Terms, now_ns: int) -> PairPrice | None:
+    def put(self, terms: Terms, now: Moment) -> PairPrice | None:
         """Add a pair, or change what it is; return what is to be said."""
         known = self._pairs.get(terms.pair_id)
         if known is not None and known.terms == terms:
             return None
         if known is not None:
             self._unlink(known)
-        pair = known or _Pair(terms)
-        pair.terms = terms
+        pair = _Pair(terms)
         self._pairs[terms.pair_id] = pair
         for leg in (terms.kalshi_id, terms.polymarket_id):
             self._by_leg.setdefault(leg, {})[terms.pair_id] = pair
-        return self._say(pair, now_ns)
+        return self._say(pair, now)
 
     def drop(self, pair_id: str, reason: str) -> PairPrice | None:
         """Take a pair away; return its last word, with *reason*."""
@@ -106,23 +122,25 @@ class PairTable:
         if pair is None:
             return None
         self._unlink(pair)
+        for leg in {pair.terms.kalshi_id, pair.terms.polymarket_id} - self._by_leg.keys():
+            self._born.pop(leg, None)
         return _empty(pair.terms, CLOSED, reason)
 
-    def on_price(self, market: str, now_ns: int) -> Sequence[PairPrice]:
+    def on_price(self, market: str, now: Moment) -> Sequence[PairPrice]:
         """Look at the newest price of a market; return what is to be said of its pairs."""
         pairs = self._by_leg.get(market)
         if pairs is None:
             return ()
-        return list(self._said(pairs.values(), now_ns))
+        return list(self._said(pairs.values(), now))
 
-    def expire(self, now_ns: int) -> Sequence[PairPrice]:
+    def expire(self, now: Moment) -> Sequence[PairPrice]:
         """Return what is to be said of pairs with a leg that has rested too long; call often."""
-        due = [pair for pair in self._pairs.values() if 0 < pair.expires_ns <= now_ns]
-        return list(self._said(due, now_ns))
+        due = [pair for pair in self._pairs.values() if 0 < pair.expires_ns <= now.steady_ns]
+        return list(self._said(due, now))
 
-    def _said(self, pairs: Iterable[_Pair], now_ns: int) -> Iterator[PairPrice]:
+    def _said(self, pairs: Iterable[_Pair], now: Moment) -> Iterator[PairPrice]:
         for pair in pairs:
-            if (said := self._say(pair, now_ns)) is not None:
+            if (said := self._say(pair, now)) is not None:
                 yield said
 
     def _unlink(self, pair: _Pair) -> None:
@@ -132,34 +150,47 @@ class PairTable:
             if not pairs:
                 self._by_leg.pop(leg, None)
 
-    def _say(self, pair: _Pair, now_ns: int) -> PairPrice | None:
+    def _say(self, pair: _Pair, now: Moment) -> PairPrice | None:
         terms = pair.terms
         kalshi = self._book.get(terms.kalshi_id)
         polymarket = self._book.get(terms.polymarket_id)
-        reason = self._trouble("kalshi", kalshi, now_ns)
-        reason = reason or self._trouble("polymarket", polymarket, now_ns)
+        ages = self._age_ns(kalshi, now), self._age_ns(polymarket, now)
+        reason = self._trouble(KALSHI, kalshi, ages[0])
+        reason = reason or self._trouble(POLYMARKET, polymarket, ages[1])
         if reason or kalshi is None or polymarket is None:
             pair.expires_ns = 0
             if pair.said is not None and pair.said.status == STALE:
                 return None
             pair.said = _empty(terms, STALE, reason)
             return pair.said
-        oldest_ns = min(kalshi.ts_recv_ns, polymarket.ts_recv_ns)
-        pair.expires_ns = oldest_ns + self._max_age_ns
-        price = _live(terms, kalshi, polymarket, now_ns)
+        pair.expires_ns = now.steady_ns + self._max_age_ns - max(ages)
+        price = _live(terms, kalshi, polymarket, ages)
         if pair.said is not None and _same(pair.said, price):
             return None
         pair.said = price
         return price
 
-    def _trouble(self, leg: str, price: MarketPrice | None, now_ns: int) -> str:
+    def _age_ns(self, price: MarketPrice | None, now: Moment) -> int:
+        """Return how long ago a leg has changed, as far as we can tell."""
+        if price is None:
+            return 0
+        stamp, born_ns = self._born.get(price.market_id, (-1, 0))
+        if stamp != price.ts_recv_ns:
+            # The feed's clock may be ahead of ours.
+            born_ns = now.steady_ns - max(0, now.unix_ns - price.ts_recv_ns)
+            self._born[price.market_id] = price.ts_recv_ns, born_ns
+        return now.steady_ns - born_ns
+
+    def _trouble(self, venue: str, price: MarketPrice | None, age_ns: int) -> str:
         """Return why a leg can't be used, or nothing."""
         if price is None:
-            return f"{leg}: no price yet"
+            return f"{venue}: no price yet"
         if price.status != LIVE:
-            return f"{leg}: {price.status}"
-        if now_ns - price.ts_recv_ns >= self._max_age_ns:
-            return f"{leg}: no change for {self._max_age_ns / _NS_PER_S:g} s"
+            return f"{venue}: {price.status}"
+        if not (price.yes_bid_size <= _MOST_SIZE and price.yes_ask_size <= _MOST_SIZE):
+            return f"{venue}: its sizes can't be"
+        if age_ns >= self._max_age_ns:
+            return f"{venue}: no change for {self._max_age_ns / _NS_PER_S:g} s"
         return ""
 
 
@@ -174,7 +205,9 @@ def _empty(terms: Terms, status: str, reason: str) -> PairPrice:
     )
 
 
-def _live(terms: Terms, kalshi: MarketPrice, polymarket: MarketPrice, now_ns: int) -> PairPrice:
+def _live(
+    terms: Terms, kalshi: MarketPrice, polymarket: MarketPrice, ages_ns: tuple[int, int]
+) -> PairPrice:
     here, there = Top.of(kalshi), Top.of(polymarket, inverted=terms.polarity == INVERTED)
     at_kalshi = buy_both(here, terms.kalshi_fees, there, terms.polymarket_fees)
     at_polymarket = buy_both(there, terms.polymarket_fees, here, terms.kalshi_fees)
@@ -184,12 +217,12 @@ def _live(terms: Terms, kalshi: MarketPrice, polymarket: MarketPrice, now_ns: in
         kalshi_ask=here.ask / ONE_DOLLAR,
         kalshi_bid_size=here.bid_size / ONE_CONTRACT,
         kalshi_ask_size=here.ask_size / ONE_CONTRACT,
-        kalshi_age_s=_age_s(kalshi, now_ns),
+        kalshi_age_s=ages_ns[0] / _NS_PER_S,
         polymarket_bid=there.bid / ONE_DOLLAR,
         polymarket_ask=there.ask / ONE_DOLLAR,
         polymarket_bid_size=there.bid_size / ONE_CONTRACT,
         polymarket_ask_size=there.ask_size / ONE_CONTRACT,
-        polymarket_age_s=_age_s(polymarket, now_ns),
+        polymarket_age_s=ages_ns[1] / _NS_PER_S,
         yes_at_kalshi_cost=at_kalshi.cost,
         yes_at_kalshi_net=at_kalshi.net,
         yes_at_kalshi_size=at_kalshi.size,
@@ -198,11 +231,6 @@ def _live(terms: Terms, kalshi: MarketPrice, polymarket: MarketPrice, now_ns: in
         yes_at_polymarket_size=at_polymarket.size,
         fees_told=terms.fees_told,
     )
-
-
-def _age_s(price: MarketPrice, now_ns: int) -> float:
-    # The feed's clock may be ahead of ours.
-    return max(0, now_ns - price.ts_recv_ns) / _NS_PER_S
 
 
 def _same(said: PairPrice, price: PairPrice) -> bool:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arbees_feed.errors import SettingsError
 from arbees_feed.pairs.mapping import Action, parse_mapping, read_mapping
@@ -106,3 +108,49 @@ def test_a_file_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + f'{HEADER}\r\nadd,KXA-1,111,same,"said, twice"\r\n'.encode())
     (rule,) = read_mapping(path).rules
     assert (rule.line, rule.note) == (2, "said, twice")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "large.csv"])
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path, path: str) -> None:
+    """A device says that it has no bytes; a sparse file of 1 GB has them at once."""
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(10**9)
+    with pytest.raises(SettingsError, match="a mapping has at most 20,000,000 bytes"):
+        read_mapping(tmp_path / path)
+
+
+def test_a_line_that_is_too_long_is_named_and_shown_in_part() -> None:
+    rules, errors = parse(
+        f"add,KXA-1,{'9' * 200_000},same",
+        f"{'x' * 5_000},KXA-1,111,same",
+        f"add,KXA-1,111,{'y' * 5_000}",
+        f"add,KXA-1,{'9' * 200},same",
+        "add,KXA-2,111,same",
+    )
+    assert [rule[1] for rule in rules] == ["KXA-2"]
+    assert errors[0] == "my.csv:2: a line has at most 10,000 characters"
+    assert [error.partition(": ")[0] for error in errors] == [f"my.csv:{n}" for n in range(2, 6)]
+    assert max(map(len, errors)) < 200
+
+
+def test_what_could_act_on_a_terminal_is_written_out() -> None:
+    _, errors = parse("add,\x1b[31mKXA-1,111,same")
+    assert errors == [r"my.csv:2: kalshi '\x1b[31mKXA-1' is no id"]
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"{HEADER}\nadd,KXA-1,111,same,one\u2028two\x0cthree\nwish,KXB-1,222,same,\n")
+    found = read_mapping(path)
+    assert [(rule.line, rule.kalshi) for rule in found.rules] == [(2, "KXA-1")]
+    assert found.errors == (f"{path}:3: unknown action 'wish': confirm, add or forbid",)
+
+
+@given(st.lists(st.text(max_size=60), max_size=20))
+def test_whatever_is_in_a_line_it_is_a_rule_or_named(lines: list[str]) -> None:
+    found = parse_mapping([HEADER, *lines], "my.csv")
+    numbers = {rule.line for rule in found.rules}
+    numbers |= {int(error.split(":")[1]) for error in found.errors}
+    for number, line in enumerate(lines, 2):
+        said = bool(line.strip()) and not line.lstrip().startswith("#")
+        assert (number in numbers) == said

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from support.tasks import ended
 
 from arbees_feed.core.wire import MetadataNews, Names
 from arbees_feed.errors import RedisUnavailable
-from arbees_feed.pairs.metadata import AT_ONCE, Meta, MetadataFollower
+from arbees_feed.pairs.metadata import AT_ONCE, MOST_BYTES, Meta, MetadataFollower
+from arbees_feed.pairs.unreadable import Unreadable
 
 NAMES = Names("t:")
 
@@ -21,6 +24,7 @@ class Taken:
         self.known: dict[str, dict[str, str]] = {}
         self.scans = 0
         self.told = 0
+        self.unreadable = Unreadable()
         self._changed = asyncio.Condition()
 
     async def found(self, metas: Sequence[Meta]) -> None:
@@ -40,6 +44,10 @@ class Taken:
             self.scans += 1
             self._changed.notify_all()
 
+    async def until_told(self, least: int) -> None:
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: self.told >= least)
+
     async def until(self, **expected: object) -> None:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(
@@ -48,17 +56,17 @@ class Taken:
 
 
 @asynccontextmanager
-async def following(
-    redis: Redis, taken: Taken, rescan_s: float = 1_000.0
-) -> AsyncIterator[MetadataFollower]:
+async def following(redis: Redis, taken: Taken, rescan_s: float = 1_000.0) -> AsyncIterator[None]:
     follower = MetadataFollower(
         redis, NAMES, ["kalshi", "polymarket"], taken, fields=["platform", "title"],
-        rescan_s=rescan_s, timeout_s=5.0,
+        unreadable=taken.unreadable, rescan_s=rescan_s,
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         task = group.create_task(follower.run())
-        yield follower
-        task.cancel()
+        try:
+            yield
+        finally:
+            await ended(task)
 
 
 async def put(redis: Redis, venue: str, market: str, title: str) -> None:
@@ -116,19 +124,21 @@ async def test_a_lost_message_is_made_good_by_the_next_scan(redis: Redis) -> Non
 
 async def test_what_is_no_message_of_ours_is_counted(redis: Redis) -> None:
     taken = Taken()
-    async with following(redis, taken) as follower:
+    async with following(redis, taken):
         await taken.until(scans=1)
         await redis.publish(NAMES.meta_news(), b"\xc1")
         await put(redis, "kalshi", "K1", "one")
         await say(redis, "elsewhere", "K1")
         await say(redis, "kalshi", "K1")
         await taken.until(told=1)
-        assert follower.unreadable == 1
+        assert taken.unreadable.count == 1
 
 
 async def test_a_server_that_is_not_there_is_an_error_to_try_again_after() -> None:
     redis = Redis.from_url("redis://127.0.0.1:1/0")
-    follower = MetadataFollower(redis, NAMES, ["kalshi"], Taken(), fields=["platform"])
+    follower = MetadataFollower(
+        redis, NAMES, ["kalshi"], Taken(), fields=["platform"], unreadable=Unreadable()
+    )
     with pytest.raises(RedisUnavailable, match="metadata could not be read"):
         await follower.run()
     await redis.aclose()
@@ -137,12 +147,14 @@ async def test_a_server_that_is_not_there_is_an_error_to_try_again_after() -> No
 async def test_a_server_that_has_lost_its_data_has_time_to_be_filled_again(redis: Redis) -> None:
     await put(redis, "kalshi", "K1", "one")
     taken = Taken()
-    follower = MetadataFollower(redis, NAMES, ["kalshi"], taken, fields=["platform", "title"])
+    follower = MetadataFollower(
+        redis, NAMES, ["kalshi"], taken, fields=["platform", "title"], unreadable=taken.unreadable
+    )
     for scan in (1, 2):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(follower.run())
             await taken.until(scans=scan)
-            task.cancel()
+            await ended(task)
         await redis.flushall()
     assert set(taken.known) == {"K1"}
 
@@ -156,3 +168,63 @@ async def test_what_is_no_name_is_left_out(redis: Redis) -> None:
         await say(redis, "kalshi", "K 1\n", "K2")
         await taken.until(told=1)
     assert set(taken.known) == {"K2"}
+
+
+async def test_a_key_of_another_kind_costs_its_market_only(redis: Redis) -> None:
+    for number in range(3):
+        await put(redis, "kalshi", f"K{number}", "a title")
+    await redis.delete(NAMES.meta("K1"))
+    await redis.set(NAMES.meta("K1"), "a string")
+    taken = Taken()
+    async with following(redis, taken):
+        await taken.until(scans=1)
+        assert set(taken.known) == {"K0", "K2"}
+        assert taken.unreadable.count == 1
+        # It is known once it is what it should be, and forgotten when it is not.
+        await redis.delete(NAMES.meta("K1"))
+        await put(redis, "kalshi", "K1", "a title")
+        await say(redis, "kalshi", "K1")
+        await taken.until(told=3)
+        await redis.delete(NAMES.meta("K2"))
+        await redis.rpush(NAMES.meta("K2"), "a list")
+        await say(redis, "kalshi", "K2")
+        await taken.until(known={name: taken.known[name] for name in ("K0", "K1")})
+
+
+async def test_a_text_that_enrichment_cannot_have_written_is_left_out(redis: Redis) -> None:
+    await put(redis, "kalshi", "K1", "x" * (MOST_BYTES + 1))
+    await put(redis, "kalshi", "K2", "\u20ac" * 20_000)
+    taken = Taken()
+    async with following(redis, taken):
+        await taken.until(scans=1)
+    assert set(taken.known) == {"K2"}
+    assert taken.unreadable.count == 1
+
+
+class Flooded:
+    """A channel on which there is always one more message."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def pubsub(self, **_: object) -> "Flooded":
+        return self
+
+    async def subscribe(self, _: str) -> None:
+        pass
+
+    async def get_message(self, **_: float) -> dict[str, bytes]:
+        return {"data": MetadataNews("kalshi", ("K1",)).to_msgpack()}
+
+    async def aclose(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+
+async def test_a_flood_of_messages_does_not_keep_markets_from_being_read(redis: Redis) -> None:
+    await put(redis, "kalshi", "K1", "one")
+    taken = Taken()
+    async with following(cast("Redis", Flooded(redis)), taken):
+        await taken.until_told(3)

@@ -103,3 +103,51 @@ async def test_a_server_that_is_not_there_is_an_error_to_try_again_after() -> No
     with pytest.raises(RedisUnavailable, match="could not be read"):
         await store.known()
     await redis.aclose()
+
+
+async def test_a_key_of_another_kind_costs_what_would_be_in_it(redis: Redis) -> None:
+    store = PairStore(redis, NAMES)
+    await redis.set("t:market:77:pairs", "somebody else's")
+    other = msgspec.structs.replace(RECORD, pair_id="K.2", polymarket_id="78")
+    await store.write([RECORD, other])
+    assert store.unreadable.count == 1
+    assert await redis.get("t:market:77:pairs") == b"somebody else's"
+    assert set(await store.known()) == {"K.1", "K.2"}
+    assert await redis.smembers("t:market:K:pairs") == {b"K.1", b"K.2"}
+    await redis.delete("t:pair:K.1")
+    await redis.set("t:pair:K.1", "a string")
+    known = await store.known()
+    assert known["K.1"] == {}
+    assert known["K.2"]["grade"] == "identical"
+    await store.remove({"K.1": ["K", "77"], "K.2": ["K", "78"]})
+    assert await redis.keys("*") == [b"t:market:77:pairs"]
+
+
+async def test_what_is_no_id_of_a_pair_is_left_alone(redis: Redis) -> None:
+    await redis.zadd("t:feed:pairs", {"K.1:last": 1.0, "\x1b[31m": 1.0, "": 1.0, "K.3": 0.5})
+    await redis.set("t:pair:K.1:last", "a price")
+    assert await PairStore(redis, NAMES).known() == {"K.3": {}}
+
+
+async def test_the_price_of_another_pair_is_not_believed(redis: Redis) -> None:
+    price = PairPrice(
+        pair_id="K.1", kalshi_id="K", polymarket_id="77", polarity="same", status="live"
+    )
+    await redis.set("t:pair:K.2:last", price.to_msgpack())
+    late = msgspec.structs.replace(price, pair_id="K.3", session=2**64 - 1)
+    await redis.set("t:pair:K.3:last", late.to_msgpack())
+    assert await PairStore(redis, NAMES).lasts(["K.2", "K.3"]) == {}
+
+
+async def test_a_server_that_refuses_to_write_is_an_error_to_try_again_after(redis: Redis) -> None:
+    await redis.config_set("maxmemory", "1")
+    store = PairStore(redis, NAMES)
+    price = PairPrice(
+        pair_id="K.1", kalshi_id="K", polymarket_id="77", polarity="same", status="live"
+    )
+    for said in (store.write([RECORD]), store.publish([price])):
+        with pytest.raises(RedisUnavailable, match=r"could not be written|used memory"):
+            await said
+    await redis.config_set("maxmemory", "0")
+    await store.write([RECORD])
+    assert store.unreadable.count == 0

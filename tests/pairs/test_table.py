@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.pairs.fees import KalshiFees, PolymarketFees
 from arbees_feed.pairs.price import PairPrice
-from arbees_feed.pairs.table import PairTable, Terms
+from arbees_feed.pairs.table import Moment, PairTable, Terms
 
 S = 10**9
-T0 = 1_000 * S
+T0 = 1_800_000_000 * S
+BOOTED = T0 - 5_000 * S
+
+
+def at(unix_ns: int, stepped_ns: int = 0) -> Moment:
+    """Return a moment; *stepped_ns* is by how much the time of day was set forward since T0."""
+    return Moment(unix_ns + stepped_ns, unix_ns - BOOTED)
+
 
 SAME = Terms("K~P", "K", "P", "same", KalshiFees(), PolymarketFees(50_000), fees_told=True)
 INVERTED = msgspec.structs.replace(SAME, polarity="inverted")
@@ -54,14 +61,14 @@ class Fed(PairTable):
         self.book: dict[str, MarketPrice] = {}
         super().__init__(self.book, max_age_s=max_age_s)
 
-    def take(self, price: MarketPrice, now_ns: int) -> Sequence[PairPrice]:
+    def take(self, price: MarketPrice, now_ns: int, stepped_ns: int = 0) -> Sequence[PairPrice]:
         self.book[price.market_id] = price
-        return self.on_price(price.market_id, now_ns)
+        return self.on_price(price.market_id, at(now_ns, stepped_ns))
 
 
 def table(terms: Terms = SAME, max_age_s: float = 60.0) -> Fed:
     made = Fed(max_age_s)
-    first = made.put(terms, T0)
+    first = made.put(terms, at(T0))
     assert first is not None
     assert (first.status, first.reason) == ("stale", "kalshi: no price yet")
     return made
@@ -139,13 +146,65 @@ def test_a_leg_that_has_rested_too_long_takes_the_quote_back() -> None:
     pairs = table(max_age_s=60.0)
     pairs.take(leg("K", 0.40, 0.42, recv_ns=T0), T0)
     pairs.take(leg("P", 0.45, 0.47, recv_ns=T0 + 30 * S), T0 + 30 * S)
-    assert pairs.expire(T0 + 60 * S - 1) == []
-    said = only(pairs.expire(T0 + 60 * S))
+    assert pairs.expire(at(T0 + 60 * S - 1)) == []
+    said = only(pairs.expire(at(T0 + 60 * S)))
     assert (said.status, said.reason) == ("stale", "kalshi: no change for 60 s")
-    assert pairs.expire(T0 + 61 * S) == []
+    assert pairs.expire(at(T0 + 61 * S)) == []
     fresh = leg("K", 0.40, 0.43, recv_ns=T0 + 62 * S, seq=2)
     assert only(pairs.take(fresh, T0 + 62 * S)).status == "live"
-    assert only(pairs.expire(T0 + 90 * S)).reason == "polymarket: no change for 60 s"
+    assert only(pairs.expire(at(T0 + 90 * S))).reason == "polymarket: no change for 60 s"
+
+
+def test_a_clock_that_is_set_back_makes_no_old_leg_young() -> None:
+    pairs = table(max_age_s=60.0)
+    pairs.take(leg("K", 0.40, 0.42, recv_ns=T0), T0)
+    pairs.take(leg("P", 0.45, 0.47, recv_ns=T0), T0)
+    hour = 3_600 * S
+    # The feed's clock is set back with ours.
+    moved = leg("P", 0.45, 0.48, recv_ns=T0 + 50 * S - hour, seq=2)
+    said = only(pairs.take(moved, T0 + 50 * S, stepped_ns=-hour))
+    assert (said.status, said.kalshi_age_s, said.polymarket_age_s) == ("live", 50.0, 0.0)
+    assert pairs.expire(at(T0 + 60 * S - 1, -hour)) == []
+    assert only(pairs.expire(at(T0 + 60 * S, -hour))).reason == "kalshi: no change for 60 s"
+
+
+def test_a_clock_that_is_set_forward_takes_no_quote_back() -> None:
+    pairs = table(max_age_s=60.0)
+    pairs.take(leg("K", 0.40, 0.42, recv_ns=T0), T0)
+    pairs.take(leg("P", 0.45, 0.47, recv_ns=T0), T0)
+    assert pairs.expire(at(T0 + S, 3_600 * S)) == []
+
+
+def test_a_leg_of_a_feed_whose_clock_is_ahead_gets_too_old_all_the_same() -> None:
+    pairs = table(max_age_s=60.0)
+    pairs.take(leg("K", 0.40, 0.42, recv_ns=T0 + 3_600 * S), T0)
+    said = only(pairs.take(leg("P", 0.45, 0.47, recv_ns=T0 + 3_600 * S), T0))
+    assert (said.kalshi_age_s, said.polymarket_age_s) == (0.0, 0.0)
+    assert only(pairs.expire(at(T0 + 60 * S))).status == "stale"
+
+
+def test_a_leg_that_comes_back_unchanged_is_as_old_as_it_was() -> None:
+    pairs = table(max_age_s=60.0)
+    pairs.take(leg("K", 0.40, 0.42, recv_ns=T0), T0)
+    pairs.take(leg("P", 0.45, 0.47, recv_ns=T0), T0)
+    pairs.take(leg("K", 0.0, 1.0, sizes=(0, 0), status="stale", recv_ns=T0), T0 + 20 * S)
+    back = leg("K", 0.40, 0.42, recv_ns=T0)
+    said = only(pairs.take(back, T0 + 40 * S, stepped_ns=-3_600 * S))
+    assert (said.status, said.kalshi_age_s) == ("live", 40.0)
+    # Other fees are no news of a leg.
+    other = msgspec.structs.replace(SAME, kalshi_fees=KalshiFees(35_000))
+    again = pairs.put(other, at(T0 + 45 * S, -3_600 * S))
+    assert again is not None
+    assert again.kalshi_age_s == 45.0
+
+
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), 1e300])
+def test_sizes_that_cannot_be_are_not_reckoned_with(size: float) -> None:
+    pairs = table()
+    pairs.take(leg("K", 0.40, 0.42), T0)
+    pairs.take(leg("P", 0.45, 0.47), T0)
+    said = only(pairs.take(leg("P", 0.45, 0.47, sizes=(1.0, size), seq=2), T0))
+    assert (said.status, said.reason) == ("stale", "polymarket: its sizes can't be")
 
 
 def test_what_changes_nothing_is_not_said_again() -> None:
@@ -153,16 +212,16 @@ def test_what_changes_nothing_is_not_said_again() -> None:
     pairs.take(leg("K", 0.40, 0.42), T0)
     assert len(pairs.take(leg("P", 0.45, 0.47), T0)) == 1
     assert pairs.take(leg("P", 0.45, 0.47, seq=2, recv_ns=T0 + S), T0 + S) == []
-    assert pairs.put(SAME, T0 + S) is None
+    assert pairs.put(SAME, at(T0 + S)) is None
     # But the leg is younger now.
-    assert pairs.expire(T0 + 60 * S)
+    assert pairs.expire(at(T0 + 60 * S))
 
 
 def test_other_terms_are_another_price() -> None:
     pairs = table()
     pairs.take(leg("K", 0.40, 0.42), T0)
     pairs.take(leg("P", 0.45, 0.47), T0)
-    said = pairs.put(INVERTED, T0)
+    said = pairs.put(INVERTED, at(T0))
     assert said is not None
     assert (said.polarity, said.polymarket_bid) == ("inverted", 0.53)
 
@@ -177,14 +236,14 @@ def test_a_pair_that_goes_says_so_and_may_come_back() -> None:
     assert not pairs.legs
     assert pairs.take(leg("K", 0.41, 0.42), T0) == ()
     assert pairs.drop("K~P", "again") is None
-    back = pairs.put(SAME, T0)
+    back = pairs.put(SAME, at(T0))
     assert back is not None
     assert (back.status, back.kalshi_bid) == ("live", 0.41)
 
 
 def test_a_leg_of_two_pairs_moves_both() -> None:
     pairs = table()
-    pairs.put(msgspec.structs.replace(SAME, pair_id="K~P2", polymarket_id="P2"), T0)
+    pairs.put(msgspec.structs.replace(SAME, pair_id="K~P2", polymarket_id="P2"), at(T0))
     pairs.take(leg("P", 0.45, 0.47), T0)
     pairs.take(leg("P2", 0.44, 0.46), T0)
     said = pairs.take(leg("K", 0.40, 0.42), T0)

@@ -15,6 +15,7 @@ from arbees_feed.core.wire import MarketPrice, MetadataNews, Names
 from arbees_feed.pairs.ledger import pair_id_of
 from arbees_feed.pairs.metadata import Meta
 from support.questions import kalshi, polymarket
+from support.tasks import ended
 
 Message = dict[str, Any]
 NAMES = Names()
@@ -186,7 +187,7 @@ class Judge:
                 )
         raise AssertionError(f"no message of {venue} says {told}")
 
-    async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 40.0) -> None:
         """Return once *condition* holds, looked at after each message."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
@@ -220,10 +221,13 @@ def _theirs(price: Decimal, size: Decimal) -> Decimal:
 
 
 @asynccontextmanager
-async def judged(url: str, *, daemon: bool = False) -> AsyncIterator[tuple[Venues, Judge]]:
+async def judged(
+    url: str, *, daemon: bool = False, usual_fees: bool = True
+) -> AsyncIterator[tuple[Venues, Judge]]:
     """Run both venues, unless a *daemon* is there for them, and a judge while the block runs."""
     client: Any = Redis.from_url(url)
-    venues, judge, ready = Venues(client), Judge(client, usual_fees=not daemon), asyncio.Event()
+    venues, ready = Venues(client), asyncio.Event()
+    judge = Judge(client, usual_fees=usual_fees and not daemon)
     venues.beating = not daemon
     async with client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(venues.run()), group.create_task(judge.run(ready))]
@@ -231,5 +235,4 @@ async def judged(url: str, *, daemon: bool = False) -> AsyncIterator[tuple[Venue
         try:
             yield venues, judge
         finally:
-            for task in tasks:
-                task.cancel()
+            await ended(*tasks)
