@@ -35,7 +35,7 @@ def _ranked(state: TopState, sort: Sort, now_s: float) -> list[Market]:
     every = state.markets.values()
     match sort:
         case Sort.WIDEST:
-            spreads = ((market.spread, market.id, market) for market in every)
+            spreads = ((_spread(state, market), market.id, market) for market in every)
             widest = heapq.nlargest(LISTED, (found for found in spreads if found[0] >= 0))
             return [market for *_, market in widest]
         case Sort.STALE:
@@ -53,6 +53,12 @@ def _busiest(state: TopState, now_s: float) -> list[Market]:
         return moving
     resting = (market for market in state.markets.values() if market.id not in state.stirred)
     return moving + heapq.nlargest(LISTED - len(moving), resting, key=_moved_ns)
+
+
+def _spread(state: TopState, market: Market) -> float:
+    """Return ask less bid of the price that is drawn; -1: there is none."""
+    price = state.believed(market)
+    return -1.0 if price is None or price.spread is None else price.spread
 
 
 def _moved_ns(market: Market) -> int:

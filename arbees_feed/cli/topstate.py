@@ -66,12 +66,6 @@ class Market:
         return self.activity_at(now_s) * (1 - _CALMING)
 
     @property
-    def spread(self) -> float:
-        """Ask less bid; below 0: there is none."""
-        spread = self.price.spread if self.price else None
-        return -1.0 if spread is None else spread
-
-    @property
     def platform(self) -> str:
         """The venue, or nothing when there is no price yet."""
         return self.price.platform if self.price else self.meta.get("platform", "")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
-from support.terminal import Told, beating, price
+from support.prices import price
+from support.terminal import Told, beating
 
 from arbees_feed.cli.toplist import Sort, listed
 from arbees_feed.cli.topstate import NO_REDIS, TRAILS, TopState
@@ -163,6 +164,13 @@ def test_the_widest_have_both_sides_and_are_live(told: Told, state: TopState) ->
     dead = {"status": "stale", "yes_bid": 0.0, "yes_ask": 1.0}
     told.hand(price("DEAD", **dead, yes_bid_size=0.0))
     assert listed(state, Sort.WIDEST, "", 0.0) == ["WIDE", "NARROW"]
+
+
+def test_the_widest_are_so_by_the_price_that_is_drawn(told: Told, state: TopState) -> None:
+    """Prices are taken once a second; the screen shows the reader's newest."""
+    told.hand(price("A", yes_bid=0.40, yes_ask=0.50), price("B", yes_bid=0.40, yes_ask=0.45))
+    told.book["B"] = price("B", seq=2, yes_bid=0.30, yes_ask=0.60)
+    assert listed(state, Sort.WIDEST, "", 0.0) == ["B", "A"]
 
 
 def test_stale_ones_come_first_when_asked(told: Told, state: TopState) -> None:
