@@ -25,9 +25,7 @@ def sim(
     rate: float = typer.Option(200.0, min=0.0, help="Changes a second, over all markets."),
     seed: int = typer.Option(1, help="The same seed makes the same markets."),
     key_file: Path | None = typer.Option(
-        None,
-        help="Write the private key that the simulated Kalshi accepts to this file: a feed needs "
-        "it to log in.",
+        None, help="Write to this file the private key that a feed needs to log in at Kalshi's."
     ),
     scenario: list[str] | None = typer.Option(
         None, metavar="NAME", help="Let this go wrong, again and again; several: repeat, or a,b,c."
