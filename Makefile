@@ -15,8 +15,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# Two workers: the suite is made for two cores, and much of its time is waiting.
-PYTEST_FLAGS ?= -n 2 --dist loadgroup
+# Three workers: the suite is made for two cores, and much of its time is waiting.
+PYTEST_FLAGS ?= -n 3
 # More arguments for `demo` and `run`: make demo ARGS="--seconds 10 --plain"
 ARGS ?=
 IMAGE ?= arbees-feed
@@ -102,7 +102,7 @@ check: lint types test ## What CI runs: lint, types, test
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests (more arguments: PYTEST_FLAGS="-x -k book")
-	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check format, style and the direction of imports

@@ -48,9 +48,7 @@ def run(log: Path, workers: int) -> int:
     """Run them; return pytest's exit code."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-n", str(workers)]
     environ = os.environ | {"FEED_RELIABILITY_LOG": str(log)}
-    return subprocess.run(
-        [*command, "--dist", "loadgroup", *tests()], cwd=ROOT, env=environ, check=False
-    ).returncode
+    return subprocess.run([*command, *tests()], cwd=ROOT, env=environ, check=False).returncode
 
 
 def read(log: Path) -> dict[str, list[Row]]:

@@ -23,7 +23,7 @@ def cli() -> Run:
     return run_command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A feed that follows simulated venues, for tests that do not disturb it."""
     with ExitStack() as stack:

@@ -48,7 +48,7 @@ def test_json_tells_the_same(cli: Run, feed: Feed) -> None:
     assert len(found) == 9
     assert all(line["ok"] is True for line in found.values())
     assert found["redis"]["ms"] > 0
-    assert abs(found["kalshi rest"]["clock_offset_s"]) <= 1.0
+    assert abs(found["kalshi rest"]["clock_offset_s"]) <= 5.0
 
 
 def test_each_address_of_a_list_is_tried_and_one_is_enough(cli: Run, feed: Feed) -> None:

@@ -67,7 +67,7 @@ def test_a_signal_ends_it_in_order(mark: Mark) -> None:
         assert "kalshi" in demo.stdout.readline()
         assert len(mark.processes()) == EVERYTHING
         demo.terminate()
-        out, err = demo.communicate(timeout=10)
+        out, err = demo.communicate(timeout=40)
         assert (demo.returncode, err) == (0, "")
         assert "prices published" in out
         assert mark.left() == []
@@ -77,7 +77,7 @@ def test_a_signal_while_it_starts_ends_it_too(mark: Mark) -> None:
     with process("demo", "--plain", env=mark.env) as demo:
         wait_for(lambda: len(mark.processes()) > 1)
         demo.terminate()
-        assert demo.wait(timeout=10) == 0
+        assert demo.wait(timeout=40) == 0
         assert mark.left() == []
 
 
@@ -86,7 +86,7 @@ def test_children_die_with_a_parent_that_is_killed(mark: Mark) -> None:
         assert demo.stdout is not None
         demo.stdout.readline()
         demo.kill()
-        wait_for(lambda: not mark.processes(), 10)
+        wait_for(lambda: not mark.processes(), 30)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_death_of_a_child_is_one_clear_line(of: str, title: str, mark: Mark)
         demo.stdout.readline()
         victim = next(pid for pid, line in mark.processes().items() if of in line)
         os.kill(victim, signal.SIGKILL)
-        _, err = demo.communicate(timeout=15)
+        _, err = demo.communicate(timeout=40)
         assert demo.returncode == 1
         assert err == f"arbees-feed: {title} ended: killed by signal 9\n"
         assert mark.left() == []
@@ -115,10 +115,10 @@ def test_live_demo_draws_tables_and_leaves_a_clean_terminal(mark: Mark, tmp_path
         command, stdin=child, stdout=child, stderr=child, env=env, start_new_session=True
     )
     try:
-        shown = _read_until(parent, r"of 40 markets", 15)
+        shown = _read_until(parent, r"of 40 markets", 30)
         demo.send_signal(signal.SIGINT)
-        shown += _read_until(parent, r"stale +\d", 10)
-        assert demo.wait(timeout=10) == 0
+        shown += _read_until(parent, r"stale +\d", 30)
+        assert demo.wait(timeout=40) == 0
     finally:
         demo.kill()
         demo.wait()

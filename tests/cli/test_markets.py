@@ -5,28 +5,8 @@ import time
 
 import pytest
 import redis
+from support.prices import price
 from support.processes import Feed, Run
-
-from arbees_feed.core.wire import MarketPrice
-
-
-def price(market: str) -> bytes:
-    return MarketPrice(
-        market_id=market,
-        platform="kalshi",
-        yes_bid=0.4,
-        yes_ask=0.45,
-        yes_bid_size=10.0,
-        yes_ask_size=20.0,
-        last_price=None,
-        status="live",
-        source="book",
-        session=1,
-        seq=1,
-        ts_event_ns=1,
-        ts_recv_ns=2,
-        ts_pub_ns=3,
-    ).to_msgpack()
 
 
 def test_all_markets_are_listed_with_tabs_between_the_fields(cli: Run, feed: Feed) -> None:
@@ -75,7 +55,7 @@ def test_thousands_are_read_in_chunks_and_dead_prices_shown_as_stale(cli: Run, s
         for number in range(5_000):
             market = f"KX-{number:05}"
             pipe.sadd("feed:markets:kalshi", market)
-            pipe.set(f"market:{market}:last", price(market))
+            pipe.set(f"market:{market}:last", price(market).to_msgpack())
             pipe.hset(f"market:{market}:meta", mapping={"title": f"Will it be {number}?"})
         pipe.set("market:KX-00007:last", b"broken")
         pipe.execute()
@@ -95,7 +75,7 @@ def test_a_feed_that_beats_no_more_is_not_believed_while_its_key_lasts(
     """The key lives 10 s: what is left of it tells when it was renewed."""
     with redis.Redis.from_url(server) as client:
         client.sadd("feed:markets:kalshi", "M", "no id")
-        client.set("market:M:last", price("M"))
+        client.set("market:M:last", price().to_msgpack())
         client.hset("feed:venue:kalshi", mapping={"session": 1, "state": "live"})
         if left_ms is not None:
             client.pexpire("feed:venue:kalshi", left_ms)

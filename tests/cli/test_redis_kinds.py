@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import Redis
+from support.prices import price
 from support.processes import Run, process, wait_for
 from support.redis_kinds import cluster
 from support.sentinels import failover
-from support.terminal import price
 
 from arbees_feed.core.wire import encode_map
 
@@ -78,7 +78,7 @@ def test_watch_follows_a_cluster(ports: list[int], here: list[str]) -> None:
         came = [json.loads(running.stdout.readline()) for _ in MARKETS]
         assert {(line["market_id"], line["seq"]) for line in came} == {(m, 2) for m in MARKETS}
         running.terminate()
-        _, said = running.communicate(timeout=10)
+        _, said = running.communicate(timeout=40)
         assert (running.returncode, said) == (0, "")
 
 
@@ -92,7 +92,7 @@ async def test_watch_goes_on_with_the_master_that_sentinels_name(tmp_path: Path)
             lines = [json.loads(await asyncio.to_thread(running.stdout.readline)) for _ in MARKETS]
             assert {line["seq"] for line in lines} == {1}
             async with Redis(port=servers.replica) as replica:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while not await replica.exists(f"market:{MARKETS[-1]}:last"):
                         pass
             servers.process.kill()
@@ -106,5 +106,5 @@ async def test_watch_goes_on_with_the_master_that_sentinels_name(tmp_path: Path)
                 if (line["seq"], line["status"]) == (2, "live"):
                     seen.add(line["market_id"])
             running.terminate()
-            _, said = await asyncio.to_thread(running.communicate, timeout=10)
+            _, said = await asyncio.to_thread(running.communicate, timeout=40)
             assert "trying again" in said

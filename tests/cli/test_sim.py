@@ -42,7 +42,7 @@ def test_a_scenario_is_played_and_told() -> None:
         assert running.stdout is not None
         lines = [running.stdout.readline() for _ in range(9)]
         running.terminate()
-        assert running.wait(timeout=5) == 0
+        assert running.wait(timeout=40) == 0
     assert all(line.startswith("ARBEES_") for line in lines[:6])
     assert re.fullmatch(r"# \d\d:\d\d:\d\d drop_frames market=\S+ count=\d\n", lines[6])
     assert re.fullmatch(r"# \d\d:\d\d:\d\d end drop_frames market=\S+\n", lines[7])

@@ -12,12 +12,15 @@ import subprocess
 import sys
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
+from support.patience import within
+from support.prices import price
 from support.processes import COMMAND, Feed, Run, process, running_venues, wait_for
 
 from arbees_feed.config.environment import without_settings
@@ -25,7 +28,7 @@ from arbees_feed.core.wire import MarketPrice
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal and signals"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(120),
 ]
 
 # A session leader gets the terminal that it opens: Ctrl-C and Ctrl-Z come from the driver then.
@@ -76,7 +79,7 @@ class Screen:
     def press(self, keys: str) -> None:
         os.write(self.parent, keys.encode())
 
-    def until(self, holds: str | Callable[[], object], seconds: float = 15.0) -> None:
+    def until(self, holds: str | Callable[[], object], seconds: float = 30.0) -> None:
         """Read until the screen has this, a pattern or a condition."""
         deadline_s = time.monotonic() + seconds
         wanted = holds
@@ -95,7 +98,7 @@ class Screen:
 
     def ended(self) -> int:
         """Wait for the end of the command; return its exit code."""
-        self.until(lambda: self.process.poll() is not None, 10)
+        self.until(lambda: self.process.poll() is not None)
         while select.select([self.parent], [], [], 0.05)[0]:
             self.written += os.read(self.parent, 65_536).decode(errors="replace")
         return self.process.returncode
@@ -147,12 +150,19 @@ def see_prices(shown: Screen) -> None:
     shown.until(lambda: sum(" live  " in row for row in rows(shown)) > 10)
     shown.until(r"^[> ] +[KP] .* (at|Will) ")
     assert "STALE" not in shown.text()
-    assert [len(line) for line in shown.lines()] == [80] * 24
+    shown.until(lambda: [len(line) for line in shown.lines()] == [80] * 24)
 
 
-def search(shown: Screen) -> None:
+def common_word(server: str) -> str:
+    """Return the first letters of a word that many titles have."""
+    with redis.Redis.from_url(server, decode_responses=True) as client:
+        titles = [client.hget(key, "title") or "" for key in client.scan_iter("market:*:meta")]
+    words = Counter(word for title in titles for word in set(re.findall(r"[A-Z][a-z]{4,}", title)))
+    return words.most_common(1)[0][0][:4]
+
+
+def search(shown: Screen, word: str) -> None:
     """What is typed is looked for at once."""
-    word = re.findall(r"^[> ] +[KP] ([A-Z][a-z]{4,}) ", shown.text(), re.MULTILINE)[0][:4]
     shown.press("/")
     shown.until("search: █")
     for number, letter in enumerate(word):
@@ -163,10 +173,17 @@ def search(shown: Screen) -> None:
     shown.until(r"^↑↓ choose")
 
 
+def chosen(shown: Screen) -> int | None:
+    """The number of the row that is marked; it follows its market to wherever that is listed."""
+    return next((number for number, row in enumerate(rows(shown)) if row[0] == ">"), None)
+
+
 def look_closer(shown: Screen) -> None:
-    """The market on the second row, in depth."""
-    shown.press("\x1b[B")
-    shown.until(lambda: [row[0] for row in rows(shown)][:2] == [" ", ">"])
+    """The market on the row beside the chosen one, in depth."""
+    shown.until(lambda: chosen(shown) is not None)
+    before = chosen(shown)
+    shown.press("\x1b[A" if before == len(rows(shown)) - 1 else "\x1b[B")
+    shown.until(lambda: chosen(shown) not in (None, before))
     shown.press("\r")
     shown.until(r"^ +SIZE BID +│ ASK +SIZE")
     shown.until(r"█ +[\d,.k]+ 0\.\d+ +│ 0\.\d+ +[\d,.k]+ +█")
@@ -175,7 +192,7 @@ def look_closer(shown: Screen) -> None:
 
 def see_it_stale(shown: Screen) -> None:
     """Its feed is gone."""
-    shown.until(r"^kalshi +GONE ", 6)
+    shown.until(r"^kalshi +GONE ")
     shown.until(r" ! polymarket is GONE: no heartbeat for \d s; its prices are stale")
     shown.until("no quote: not to be traded on")
     assert rows(shown)
@@ -188,7 +205,7 @@ def test_a_person_sees_prices_searches_looks_closer_and_sees_them_go_stale(
     here = ("--set", f"redis.url={server}")
     with own_feed(server, tmp_path) as feed, screen("top", *here) as shown:
         see_prices(shown)
-        search(shown)
+        search(shown, common_word(server))
         look_closer(shown)
         feed.kill()
         see_it_stale(shown)
@@ -253,7 +270,7 @@ def test_it_follows_the_size_of_the_terminal(feed: Feed) -> None:
         shown.until("q quit")
         shown.resize(120, 40)
         shown.until(lambda: [len(line) for line in shown.lines()] == [120] * 40)
-        shown.until(r"^ +SIZE BID +│ ASK +SIZE"), "there is room for depth now"
+        shown.until(r"^ +SIZE BID +│ ASK +SIZE")  # there is room for depth now
         shown.resize(30, 8)
         shown.until(lambda: [len(line) for line in shown.lines()] == [30] * 8)
 
@@ -261,7 +278,7 @@ def test_it_follows_the_size_of_the_terminal(feed: Feed) -> None:
 def test_redis_that_goes_is_told_at_once_and_comes_back(server: str) -> None:
     with redis.Redis.from_url(server) as client:
         client.hset("feed:venue:kalshi", mapping={"state": "live", "session": 1})
-        client.set("market:M:last", _price().to_msgpack())
+        client.set("market:M:last", price().to_msgpack())
         client.sadd("feed:markets:kalshi", "M")
         with screen("top", "--set", f"redis.url={server}") as shown:
             shown.until(r"^> +K M +live +0\.40 ")
@@ -324,7 +341,7 @@ def test_json_tells_the_same_to_scripts(cli: Run, feed: Feed) -> None:
     assert [venue["venue"] for venue in told["venues"]] == ["kalshi", "polymarket"]
     for venue in told["venues"]:
         assert (venue["state"], venue["markets_live"], venue["gaps"]) == ("live", 20, 0)
-        assert 0 <= venue["heartbeat_age_s"] < 3
+        assert 0 <= venue["heartbeat_age_s"] < within(3.0)
         assert venue["prices_per_s"] > 0
         assert 0 < venue["lag_p50_ms"] <= venue["lag_p99_ms"]
     assert len(told["list"]) == 3
@@ -336,7 +353,7 @@ def test_json_tells_the_same_to_scripts(cli: Run, feed: Feed) -> None:
 
 def test_json_without_a_feed_and_a_search_that_finds_nothing(cli: Run, server: str) -> None:
     with redis.Redis.from_url(server) as client:
-        client.set("market:M:last", _price().to_msgpack())
+        client.set("market:M:last", price().to_msgpack())
         client.sadd("feed:markets:kalshi", "M")
     here = ("--set", f"redis.url={server}")
     told = json.loads(cli("top", "--json", "--once", *here).stdout)
@@ -360,12 +377,12 @@ def test_lines_come_each_second_until_nobody_reads(feed: Feed) -> None:
         ["bash", "-c", f"set -o pipefail; {command} | head -2"],  # noqa: S607
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=45,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     first, second = (json.loads(line) for line in done.stdout.splitlines())
-    assert 0.8e9 < second["ts_ns"] - first["ts_ns"] < 3e9
+    assert 0.8e9 < second["ts_ns"] - first["ts_ns"] < 1e9 * within(3.0)
     assert second["messages"] > first["messages"]
 
 
@@ -385,22 +402,3 @@ def test_once_fails_when_nothing_can_be_heard(cli: Run, server: str) -> None:
     done = cli("top", "--once", "--set", f"redis.url={url}")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"arbees-feed: redis: NOPERM .*\n", done.stderr)
-
-
-def _price() -> MarketPrice:
-    return MarketPrice(
-        market_id="M",
-        platform="kalshi",
-        yes_bid=0.4,
-        yes_ask=0.45,
-        yes_bid_size=10.0,
-        yes_ask_size=20.0,
-        last_price=None,
-        status="live",
-        source="book",
-        session=1,
-        seq=1,
-        ts_event_ns=1,
-        ts_recv_ns=2,
-        ts_pub_ns=3,
-    )

@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
-from support.terminal import Told, beating, price
+from support.prices import price
+from support.terminal import Told, beating
 
 from arbees_feed.cli.text import without_quote
 from arbees_feed.cli.topdetail import EIGHTHS

@@ -1,7 +1,8 @@
 """What `watch` says on stderr: each change once, and what was missed."""
 
 import pytest
-from support.terminal import beating, price
+from support.prices import price
+from support.terminal import beating
 
 from arbees_feed.cli.watchnews import MISSED_EVERY_S, News
 from arbees_feed.reader import ReaderStats, VenueLife

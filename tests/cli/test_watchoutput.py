@@ -12,8 +12,8 @@ from typing import IO, TextIO
 
 import pytest
 import redis
+from support.prices import price
 from support.processes import process
-from support.terminal import price
 
 from arbees_feed.cli.output import ReaderGone
 from arbees_feed.cli.watchoutput import Output
@@ -108,4 +108,4 @@ def test_a_signal_ends_it_though_nobody_takes_our_lines(server: str) -> None:
             assert running.stdout is not None
             running.stdout.read(1)
             running.send_signal(signal.SIGTERM)
-            assert running.wait(timeout=10) == 0
+            assert running.wait(timeout=40) == 0

@@ -215,16 +215,16 @@ async def test_a_lost_answer_of_a_filled_order(client: KalshiClient, sim: SimSer
 
 
 async def test_an_answer_that_is_too_late_is_looked_up(sim: SimServer) -> None:
-    hasty = msgspec.structs.replace(FAST, timeout_s=0.2)
+    hasty = msgspec.structs.replace(FAST, timeout_s=0.5)
     async with client_of(sim, "kalshi", trading=True, options=hasty) as client:
         order = resting(sim)
         other = OrderRequest(market_id=order.market_id, side="buy", price="0.01", size="1")
         await client.place_order(other)  # the grid is known now
-        sim.faults.delay_rest("kalshi", 0.6, prefix=ORDERS, count=1)
+        sim.faults.delay_rest("kalshi", 1.2, prefix=ORDERS, count=1)
         with pytest.raises(OrderOutcomeUnknown) as caught:
             await client.place_order(order)
         assert caught.value.client_order_id == order.client_order_id
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.0)
         again = await client.place_order(order)
     assert again.client_order_id == order.client_order_id
     assert len(sim.orders) <= 2

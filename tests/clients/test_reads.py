@@ -35,7 +35,7 @@ def decimals(levels: dict[int, int], *, best_first: bool) -> list[tuple[Decimal,
 
 
 async def settled(market: Market) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while market.status != "finalized":  # noqa: ASYNC110 - the simulation has no signal for it
             await asyncio.sleep(0.05)
 
@@ -246,7 +246,7 @@ async def test_a_slow_answer_can_be_cancelled(client: Client, sim: SimServer, ve
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await client.get_market(ids_of(sim, venue)[0])
-    assert loop.time() - began_s < 1
+    assert loop.time() - began_s < 2.5
     assert await client.get_market(ids_of(sim, venue)[0])
 
 

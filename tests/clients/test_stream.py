@@ -13,7 +13,7 @@ from arbees_feed.clients import KalshiClient, MarketPrice, NotFound
 from arbees_feed.errors import AuthenticationRejected
 from arbees_feed.sim import SimConfig, SimServer
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class Kept:
         truth = sim.world.market(market).top()
         return last is not None and last.status == "live" and top_of(last) == truth
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 self._changed.clear()
@@ -126,7 +126,7 @@ async def test_leaving_the_loop_gives_up_the_connection(client: Client, sim: Sim
         assert price.status == "live"
         break
     gc.collect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while sim.connections()[client.venue]:  # noqa: ASYNC110 - the simulation has no signal
             await asyncio.sleep(0.02)
 
@@ -141,7 +141,7 @@ async def test_cancelling_the_consumer_gives_up_the_connection(
         await kept.until(lambda: bool(kept.prices))
         task.cancel()
     assert task.cancelled()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while sim.connections()[client.venue]:  # noqa: ASYNC110 - the simulation has no signal
             await asyncio.sleep(0.02)
 

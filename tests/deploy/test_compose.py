@@ -26,7 +26,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MODE = os.environ.get("FEED_DOCKER_TESTS", "")
 PROJECT = "arbees-feed-test"
-SERVICES = ("demo-shard", "demo", "feed", "sim", "demo-redis", "redis")
+SERVICES = ("pairs", "demo-shard", "demo", "feed", "sim", "demo-redis", "redis")
 REDIS_PORT, DEMO_REDIS_PORT, DEMO_HTTP_PORT = 6379, 6380, 9465
 DOCKER = shutil.which("docker") or ""
 FILES = (
@@ -59,7 +59,6 @@ def obstacle() -> str:
 pytestmark = [
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "never"),
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("docker"),
 ]
 
 
@@ -90,6 +89,7 @@ def on_the_hosts_network(folder: Path) -> Path:
         "demo": {**own, "environment": demo, "healthcheck": {"test": probe}},
         "demo-shard": {**own, "command": [*words_of("demo-shard")[:-1], at_demo_redis]},
         "feed": {**own, "environment": ["ARBEES_HTTP__HOST=127.0.0.1"]},
+        "pairs": own,
     }
     path = folder / "host.yml"
     on_host = {name: {"network_mode": "host", **more} for name, more in services.items()}
@@ -118,7 +118,7 @@ class Composed:
         self._start = [*compose_command(), "-p", PROJECT]
         if MODE == "host":
             self._start += ["-f", "docker-compose.yml", "-f", str(on_the_hosts_network(folder))]
-        self._start += ["--profile", "demo"]
+        self._start += ["--profile", "demo", "--profile", "pairs"]
         self.redis = redis.Redis(port=REDIS_PORT)
         self.demo_redis = redis.Redis(port=DEMO_REDIS_PORT)
 
@@ -154,7 +154,7 @@ def eventually(what: Callable[[], object], patience_s: float = 60.0) -> None:
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    """All of `docker compose --profile demo up`; the live feed is kept from the live venues."""
+    """The profiles demo and pairs, all of them; the live feed is kept from the live venues."""
     composed = Composed(tmp_path_factory.mktemp("compose"))
     composed.run("down", "--volumes", "--remove-orphans")
     composed.run("build", "feed")
@@ -326,6 +326,17 @@ def test_kalshi_is_on_with_a_key_in_one_line(composed: Composed) -> None:
     session = composed.redis.hget("feed:venue:kalshi", "session")
     eventually(lambda: composed.redis.hget("feed:venue:kalshi", "session") not in (None, session))
     eventually(lambda: composed.redis.hget("feed:venue:kalshi", "state") == b"live")
+
+
+def test_the_matcher_reads_what_the_feed_writes_and_stops_in_order(composed: Composed) -> None:
+    composed.run("up", "-d", "pairs")
+    eventually(lambda: composed.redis.hget("feed:pairs:state", "state") == b"live")
+    eventually(lambda: int(composed.redis.hget("feed:pairs:state", "markets") or 0) > 0)
+    container = composed.id("pairs")
+    docker("stop", container)
+    state = json.loads(docker("inspect", container))[0]["State"]
+    assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
+    assert not composed.redis.exists("feed:pairs:state", "feed:pairs:owner")
 
 
 def test_incidents_outlive_the_container(composed: Composed) -> None:

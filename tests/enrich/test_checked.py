@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import pytest
+from support.crawls import drive
 
 from arbees_feed.core.events import BookTold, TopOfBook
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
@@ -21,17 +22,7 @@ def market(name: str, **facts: object) -> MarketMeta:
 def found_by(catalogue: CheckedCatalogue, markets: Sequence[str] = ()) -> list[Found]:
     """Run a lookup to its end, answering each request with nothing."""
     plan = catalogue.lookup([MarketId(name) for name in markets])
-    findings, body = [], None
-    while True:
-        try:
-            step = plan.send(body)
-        except StopIteration:
-            return findings
-        body = None
-        if isinstance(step, Found):
-            findings.append(step)
-        else:
-            body = b"asked"
+    return drive(plan, lambda _: b"asked")[1]
 
 
 class Telling:

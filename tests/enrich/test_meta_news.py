@@ -34,7 +34,7 @@ class Listener:
         """Return all news since the last call: what stands before a mark that is sent now."""
         await self._client.publish(NAMES.meta_news(), END)
         news: list[MetadataNews] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for message in self._messages.listen():
                 if message["data"] == END:
                     return news

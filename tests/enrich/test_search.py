@@ -5,20 +5,17 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from support.prices import price
 
 from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.venue import Found
-from arbees_feed.core.wire import MarketPrice, Names
+from arbees_feed.core.wire import Names
 from arbees_feed.enrich.search import search
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import RedisUnavailable
 
 NAMES = Names("t:")
-PRICE = MarketPrice(
-    market_id="M1", platform="kalshi", yes_bid=0.4, yes_ask=0.5, yes_bid_size=1.0,
-    yes_ask_size=2.0, last_price=0.45, status="live", source="book", session=1, seq=1,
-    ts_event_ns=0, ts_recv_ns=0, ts_pub_ns=0,
-)  # fmt: skip
+PRICE = price("M1", yes_ask=0.5, last_price=0.45)
 
 
 def market(number: int, title: str, venue: str = "kalshi", **facts: Any) -> MarketMeta:

@@ -135,7 +135,7 @@ async def test_an_ended_market_is_gone_and_its_last_status_is_told(
     await clock.run(enricher.run)
     assert (wanted, gone) == ([market], [])
     world.sim.close_market(market)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # The simulator settles on its own clock and tells nobody but its sockets.
         while world.sim.world.market(market).status != "finalized":  # noqa: ASYNC110
             await asyncio.sleep(0.01)

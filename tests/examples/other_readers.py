@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -124,11 +123,9 @@ class Running:
 @asynccontextmanager
 async def reader(language: Language, url: str, *markets: str) -> AsyncIterator[Running]:
     """Run a reader while the block runs."""
-    # Children are not what `make test` looks at with asyncio's debug mode.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONASYNCIODEBUG"}
     process = await asyncio.create_subprocess_exec(
         language.tool, str(language.program), "--url", url, *markets,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     running = Running(process)
     async with asyncio.TaskGroup() as group:

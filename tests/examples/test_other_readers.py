@@ -12,6 +12,7 @@ import pytest
 from other_readers import FIELDS, LANGUAGES, Language, Line, Running, reader
 from redis.asyncio import Redis
 from support.feed import url_of, valkey
+from support.patience import within
 from support.process import environment_for, feed_process
 from support.publishing import Published, publishing
 
@@ -203,7 +204,7 @@ async def test_a_killed_feed_is_stale_within_3_s_and_live_again_when_restarted(
             feed.kill()
             killed_s = time.monotonic()
             await running.until(lambda: set(running.statuses()) == {"stale"})
-            assert time.monotonic() - killed_s < 3.0
+            assert time.monotonic() - killed_s < within(3.0)
         stale_from = len(running.lines)
         async with reader(language, redis_url) as late:
             await late.until(lambda: late.joins() == 1 and sorted(late.newest) == every)
@@ -225,7 +226,7 @@ async def test_a_redis_that_goes_away_is_stale_within_3_s(language: Language) ->
             server.stop()
             stopped_s = time.monotonic()
             await running.until(lambda: set(running.statuses()) == {"stale"})
-            assert time.monotonic() - stopped_s < 3.0
+            assert time.monotonic() - stopped_s < within(3.0)
             assert any(note.startswith("lost Redis") for note in running.notes)
 
 

@@ -46,7 +46,7 @@ def url() -> Iterator[str]:
 
 def ask(*command: str, given: str = "") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command, input=given.encode(), capture_output=True, check=False, timeout=20
+        command, input=given.encode(), capture_output=True, check=False, timeout=45
     )
 
 
@@ -149,7 +149,7 @@ class Shell:
             "bash", "-c", begin + line, env={**os.environ, **self._variables, "PATH": self._path},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             out, err = await process.communicate()
         assert process.returncode == 0, f"{line}: {err.decode()}"
         return out.decode(errors="replace")
@@ -178,7 +178,7 @@ async def test_recipes_work_when_pasted(tmp_path: Path, sim: SimServer) -> None:
         client = redis.Redis.from_url(url, decode_responses=True)
         async with running(settings_for(sim, url)), reading(url) as prices:
             await prices.until(lambda: prices.all_are("live", sim.kalshi_tickers))
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while (
                     not client.hexists("feed:venue:kalshi", "demand_followed")
                     or len(client.keys("market:*:quote")) < 40

@@ -25,7 +25,7 @@ def run_shard(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=45,
     )
 
 

@@ -121,10 +121,10 @@ async def test_frames_that_cannot_be_read_cost_a_new_connection_and_no_wrong_pri
         feed = {v.venue: v.feed for v in daemon.venues}[venue]
         for count, text in enumerate(UNREADABLE[:2], start=1):
             sim.faults.send_text(venue, text)
-            await reader.until(lambda count=count: feed.stats.connects == 1 + count, 10.0)
-            await reader.until(lambda: feed.table.live == 20, 10.0)
+            await reader.until(lambda count=count: feed.stats.connects == 1 + count)
+            await reader.until(lambda: feed.table.live == 20)
         sim.faults.send_bytes(venue, b"\xff\xfe\x00binary" * 50)
-        await reader.until(lambda: feed.stats.connects == 4, 20.0)
+        await reader.until(lambda: feed.stats.connects == 4)
         await settle(sim, reader, markets)
         assert feed.decoded().malformed == 3
         for messages in reader.prices.values():

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from support.feed import reading, running, settings_for, settle
+from support.patience import within
 
 from arbees_feed.sim import SimConfig, SimServer
 
@@ -31,15 +32,15 @@ async def test_fifty_unknown_tickers_get_prices_in_time_share_a_subscription_and
                     await reader.client.zadd(
                         f"feed:watch:{venue}", dict.fromkeys(ids[first:last], until_s)
                     )
-            await reader.until(lambda: reader.all_are("live", [*tickers, *tokens]), 5.0)
+            await reader.until(lambda: reader.all_are("live", [*tickers, *tokens]))
             took_s = time.monotonic() - began_s
-            assert took_s < 1.5, took_s
+            assert took_s < within(1.5), took_s
             kalshi, polymarket = (venue.feed for venue in daemon.venues)
             assert sum(len(link.markets) for link in kalshi.links) == 50
             assert kalshi.open_links == polymarket.open_links == 1
             await settle(sim, reader, [*tickers, *tokens])
             sim.resume()
-            await reader.until(lambda: reader.all_are("stale", [*tickers, *tokens[1:]]), 8.0)
+            await reader.until(lambda: reader.all_are("stale", [*tickers, *tokens[1:]]))
             assert sum(len(link.markets) for link in kalshi.links) == 0
             assert [list(link.markets) for link in polymarket.links] == [[tokens[0]]]
             assert reader.status(tokens[0]) == "live"
@@ -72,7 +73,7 @@ async def test_a_reader_that_asks_for_nonsense_or_too_much_harms_nobody(
         async def refused() -> int:
             return int(await reader.client.hget("feed:venue:kalshi", "demand_refused") or 0)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await refused() < 996:
                 await reader.heartbeat()
         assert await reader.client.hget("feed:venue:kalshi", "demand_followed") == b"5"

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 from support.feed import running, settings_for
 
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.sim import SimServer
 
-PATIENCE_S = 30.0
+pytestmark = pytest.mark.timeout(240)
+
+PATIENCE_S = 60.0
 
 
 async def test_an_emptied_redis_is_noticed_and_filled_again(sim: SimServer, redis_url: str) -> None:

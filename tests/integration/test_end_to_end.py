@@ -10,6 +10,7 @@ from collections import defaultdict
 import pytest
 from redis.asyncio import Redis
 from support.feed import last_of, reading, running, settings_for, settle, top_of
+from support.patience import within
 
 from arbees_feed.sim import SimServer
 
@@ -36,7 +37,7 @@ async def test_after_a_pause_every_published_price_equals_the_true_book(
     markets = [*sim.kalshi_tickers, *sim.polymarket_tokens]
     async with reading(redis_url) as reader, running(settings_for(sim, redis_url)):
         await reader.until(lambda: reader.all_are("live", markets))
-        await reader.until(lambda: sum(map(len, reader.prices.values())) > 1500)
+        await reader.until(lambda: sum(map(len, reader.prices.values())) > 500)
         await settle(sim, reader, markets)
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", STRANGER, redis_url, stdout=subprocess.PIPE
@@ -57,7 +58,7 @@ async def test_messages_are_complete_in_order_and_never_crossed(
     markets = [*sim.kalshi_tickers, *sim.polymarket_tokens]
     async with reading(redis_url) as reader, running(settings_for(sim, redis_url)):
         await reader.until(lambda: reader.all_are("live", markets))
-        await reader.until(lambda: sum(map(len, reader.prices.values())) > 1000)
+        await reader.until(lambda: sum(map(len, reader.prices.values())) > 500)
     for messages in reader.prices.values():
         assert [m["seq"] for m in messages] == list(range(1, len(messages) + 1))
         assert len({m["session"] for m in messages}) == 1
@@ -74,7 +75,7 @@ async def test_last_is_the_very_bytes_published_and_the_quote_hash_follows(
     async with reading(redis_url) as reader, running(settings_for(sim, redis_url)):
         await reader.until(lambda: reader.all_are("live", markets))
         await settle(sim, reader, markets)
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(within(1.5)):
             behind = set(markets)
             while behind:
                 for market in list(behind):
@@ -103,7 +104,7 @@ async def test_metadata_reaches_the_hashes_of_markets_already_streaming(
         def complete() -> bool:
             return all(meta[m].get(b"title") for m in markets)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not complete():
                 await reader.heartbeat()
                 for market in markets:
@@ -122,7 +123,9 @@ async def test_a_slow_or_failing_rest_does_not_delay_prices(sim: SimServer, redi
     tokens = sim.polymarket_tokens[:5]
     settings = settings_for(sim, redis_url, polymarket__markets=",".join(tokens))
     async with reading(redis_url) as reader, running(settings):
-        await reader.until(lambda: reader.all_are("live", [*sim.kalshi_tickers, *tokens]), 5.0)
+        await reader.until(
+            lambda: reader.all_are("live", [*sim.kalshi_tickers, *tokens]), within(4.0)
+        )
 
 
 async def test_without_any_configured_book_the_ticker_channel_carries_every_market(
@@ -157,7 +160,7 @@ async def test_a_market_that_opens_appears_without_a_restart(
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
         opened = sim.open_market("kalshi")
         await reader.until(lambda: reader.status(opened.id) == "live")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await reader.client.hget(f"market:{opened.id}:meta", "title"):
                 await reader.heartbeat()
 
@@ -172,7 +175,7 @@ async def test_trades_and_depth_are_published_when_asked_for(
     async with client.pubsub() as pubsub, running(settings):
         await pubsub.psubscribe("market:*:trade", "market:*:book")
         seen: dict[str, dict[str, object]] = {}
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             async for message in pubsub.listen():
                 if message["type"] == "pmessage":
                     kind = message["channel"].decode().rpartition(":")[2]

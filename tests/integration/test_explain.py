@@ -60,7 +60,7 @@ async def test_a_page_says_what_readers_have(redis_url: str, sim: SimServer) -> 
             assert output.splitlines()[0] == market
             assert f"seq {shown['seq']}," in output
         fields = await client.hgetall("feed:venue:kalshi")
-        assert abs(float(fields[b"clock_offset_s"])) < 1.5
+        assert abs(float(fields[b"clock_offset_s"])) < 5.0
         await client.aclose()
 
 

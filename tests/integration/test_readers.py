@@ -5,7 +5,6 @@ Real processes: a venue, the daemon, servers, readers, and a bare subscriber tha
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "readers.py"
 PROMISES = {"join": 5, "kills": 4, "overflow": 5, "failover": 3, "killed": 4, "slow": 16}
 """How many there are in each section: none is to be left out in silence."""
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("readers")]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("section", PROMISES)
@@ -24,7 +23,7 @@ async def test_a_promise_is_kept(section: str, tmp_path: Path) -> None:
     told = tmp_path / "told.json"
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(SCRIPT), "--only", section, "--quick", "--json", str(told),
-        cwd=tmp_path, env={k: v for k, v in os.environ.items() if k != "PYTHONASYNCIODEBUG"},
+        cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()

@@ -17,10 +17,11 @@ from support.feed import (
     url_of,
     valkey,
 )
+from support.patience import within
 
 from arbees_feed.sim import SimServer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 def all_markets(sim: SimServer) -> list[str]:
@@ -45,7 +46,7 @@ async def test_a_closed_socket_gives_one_stale_message_a_market_and_then_live_on
         before = {market: len(reader.prices[market]) for market in all_markets(sim)}
         sim.faults.refuse_handshakes(venue, status=503, for_s=2.0)
         sim.faults.close_sockets(venue)
-        await reader.until(lambda: reader.all_are("stale", hurt), 5.0)
+        await reader.until(lambda: reader.all_are("stale", hurt))
         assert all(top_of(reader.prices[m][-1]) == (0, 0, 10_000, 0) for m in hurt)
         await reader.until(lambda: reader.all_are("live", hurt))
         await settle(sim, reader, all_markets(sim))
@@ -83,7 +84,7 @@ async def test_retry_after_is_obeyed(sim: SimServer, redis_url: str) -> None:
         closed_s = time.monotonic()
         sim.faults.close_sockets("kalshi")
         await reader.until(lambda: daemon.venues[0].feed.stats.connects == 2)
-        assert 3.0 <= time.monotonic() - closed_s < 6.0
+        assert 3.0 <= time.monotonic() - closed_s < within(6.0)
 
 
 async def test_a_sequence_gap_voids_the_books_and_mends_them_on_the_same_connection(
@@ -114,7 +115,7 @@ async def test_a_gap_that_is_not_mended_is_told_as_stale_until_it_is(
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
         sim.faults.ignore_commands("kalshi", count=1)
         sim.faults.drop_frames(sim.kalshi_tickers[0])
-        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers), 5.0)
+        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers))
         await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
         await settle(sim, reader, sim.kalshi_tickers)
         assert daemon.venues[0].feed.stats.connects == 1
@@ -140,9 +141,9 @@ async def test_a_change_that_polymarket_never_sent_is_found_and_mended(
         decoded = daemon.venues[0].feed.decoded
         for token in sim.polymarket_tokens * 5:
             sim.faults.drop_frames(token)
-        await reader.until(lambda: decoded().resyncs > 0, 20.0)
+        await reader.until(lambda: decoded().resyncs > 0)
         sim.faults.clear()
-        await reader.until(lambda: reader.all_are("live", sim.polymarket_tokens), 20.0)
+        await reader.until(lambda: reader.all_are("live", sim.polymarket_tokens))
         assert daemon.venues[0].feed.stats.connects == 1
 
 
@@ -157,7 +158,7 @@ async def test_redis_killed_and_started_anew_gets_every_price_again(sim: SimServ
             sim.pause()
             await sim.drained()
             with valkey(port) as second:
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(30):
                     for market in all_markets(sim):
                         for kind in ("last", "quote", "meta"):
                             while not await reader.client.exists(f"market:{market}:{kind}"):
@@ -226,8 +227,8 @@ async def test_markets_that_stay_silent_after_a_reconnect_are_refreshed_over_res
         await settle(sim, reader, sim.kalshi_tickers)  # nothing moves from here on
         sim.faults.refuse_handshakes("kalshi", status=503, for_s=1.5)
         sim.faults.close_sockets("kalshi")
-        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers), 5.0)
-        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers), 15.0)
+        await reader.until(lambda: reader.all_are("stale", sim.kalshi_tickers))
+        await reader.until(lambda: reader.all_are("live", sim.kalshi_tickers))
         for ticker in sim.kalshi_tickers:
             newest = reader.prices[ticker][-1]
             assert top_of(newest) == sim.world.market(ticker).top()

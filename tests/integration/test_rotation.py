@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 from support.feed import Message, Reader, reading, running, settings_for, settle, top_of
 
+from arbees_feed.feed import link
 from arbees_feed.sim import SimServer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 def all_markets(sim: SimServer) -> list[str]:
@@ -33,12 +34,15 @@ def check_continuity(reader: Reader, markets: list[str]) -> int:
 
 
 @pytest.mark.parametrize("venue", ["kalshi", "polymarket"])
-async def test_planned_rotation_under_traffic(sim: SimServer, redis_url: str, venue: str) -> None:
+async def test_planned_rotation_under_traffic(
+    sim: SimServer, redis_url: str, venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "RELIEF_AGAIN_S", 1.0)  # the real one, 10 s, only waits longer
     settings = settings_for(sim, redis_url, trust__max_connection_age_s="2")
     async with reading(redis_url) as reader, running(settings) as (daemon, _):
         feed = {v.venue: v.feed for v in daemon.venues}[venue]
         await reader.until(lambda: reader.all_are("live", all_markets(sim)))
-        await reader.until(lambda: feed.reliefs >= 2, timeout_s=40)
+        await reader.until(lambda: feed.reliefs >= 2, timeout_s=60)
         assert feed.stats.losses == 0
         markets = sim.kalshi_tickers if venue == "kalshi" else sim.polymarket_tokens
         await settle(sim, reader, list(markets))

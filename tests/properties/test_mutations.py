@@ -59,6 +59,10 @@ def test_a_lie_is_no_reason_to_fail_and_a_new_session_ends_it(venue: str, damage
             talk.step(partial(damage, random=random))
             talk.step()
         talk.wait(12)
+        talk.table.lose(talk.link, "a new session")
+        talk.lied = False
+        talk.connect()
+        assert talk.unhealed() == []
 
 
 def other_side(frame: bytes) -> bytes:

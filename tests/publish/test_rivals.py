@@ -65,14 +65,14 @@ async def test_it_listens_on_a_real_server_and_its_end_is_an_error_of_ours() -> 
         client: Any = Redis.from_url(url_of(server), socket_timeout=2.0)
         rivals = Rivals(client, Names("p:"), ["kalshi"], SESSION)
         listening = asyncio.create_task(rivals.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await client.publish("p:feed:status", beat(OTHER)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             while not rivals.of("kalshi"):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         server.stop()
         with pytest.raises(RedisUnavailable):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await listening
         await client.aclose()
 
@@ -85,6 +85,6 @@ async def test_a_user_that_may_not_listen_is_told_once() -> None:
         )
         await admin.aclose()
         client: Any = Redis.from_url(url_of(server).replace("redis://", "redis://f:p@"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await Rivals(client, Names(), ["kalshi"], SESSION).run()
         await client.aclose()

@@ -218,7 +218,7 @@ async def test_it_looks_again_and_again(redis: FakeRedis, log: Log) -> None:
             await asyncio.Event().wait()
 
     watch = SubscriberWatch(redis, sleep=sleep, warn=log)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         running = group.create_task(watch.run())
         await looked.wait()
         running.cancel()

@@ -82,7 +82,7 @@ async def test_while_prices_are_far_behind_no_heartbeat_says_that_they_are_belie
             assert await made_s(client) < behind_since_s, "what comes now was under way before"
             stream.cancel()
             relay.go_on()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while publisher.problem or await made_s(client) < behind_since_s:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             await client.aclose()

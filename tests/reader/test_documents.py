@@ -1,9 +1,12 @@
-"""What docs/reader.md shows is run as it stands there; only the address of Redis is exchanged."""
+"""What docs/reader.md says of counters and rights holds, and its example does what it says.
+
+The programs that it shows are run with those of all documents, by tests/docs/test_snippets.py.
+"""
 
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -20,8 +23,6 @@ from arbees_feed.reader import (
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "reader.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-SHOWN_URL = "redis://127.0.0.1:6379/0"
 MARKETS = [f"KX-{number}" for number in range(5)]
 
 
@@ -31,30 +32,6 @@ async def published(redis_url: str) -> AsyncIterator[Published]:
         stream = group.create_task(publisher.stream(MARKETS, 500))
         yield publisher
         stream.cancel()
-
-
-async def lines_of(arguments: Sequence[str], count: int) -> list[str]:
-    """Run Python until it has printed so many lines."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-u", *arguments, stdout=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(20):
-            return [(await process.stdout.readline()).decode().strip() for _ in range(count)]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-async def test_programs_of_the_guide_follow_prices(
-    published: Published, redis_url: str, number: int
-) -> None:
-    assert SHOWN_URL in BLOCKS[number]
-    lines = await lines_of(["-c", BLOCKS[number].replace(SHOWN_URL, redis_url)], 20)
-    assert {line.split()[1] for line in lines if line.startswith("live ")} == set(MARKETS)
 
 
 def test_the_guide_names_every_counter_and_nothing_else() -> None:

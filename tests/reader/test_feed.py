@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from reader.test_reader import check_order, logging
 from support.feed import top_of
+from support.patience import within
 from support.process import environment_for, feed_process
 from support.sentinels import failover
 
 from arbees_feed.reader import PriceReader
 from arbees_feed.sim import SimConfig, SimServer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -40,15 +41,15 @@ async def test_a_daemon_that_is_killed_and_started_again(sim: SimServer, redis_u
             return set(known) == markets and set(known.values()) == {status}
 
         async with feed_process(env) as process:
-            await log.until(lambda: all_are("live"), 20.0)
+            await log.until(lambda: all_are("live"), 40.0)
             process.send_signal(signal.SIGKILL)
             await process.wait()
         died_s, before = time.monotonic(), len(log.prices)
-        await log.until(lambda: all_are("stale"), 5.0)
-        assert time.monotonic() - died_s < 3.0
+        await log.until(lambda: all_are("stale"))
+        assert time.monotonic() - died_s < within(3.0)
         old = log.prices[0].session
         async with feed_process(env) as process:
-            await log.until(lambda: all_are("live"), 20.0)
+            await log.until(lambda: all_are("live"), 40.0)
             assert all(
                 price.session > old for price in log.prices[before:] if price.status == "live"
             )
@@ -61,7 +62,7 @@ async def test_a_daemon_that_is_killed_and_started_again(sim: SimServer, redis_u
                 lambda: all(top_of(as_message(log.reader.book[m])) == truth[m] for m in markets)
             )
             process.send_signal(signal.SIGTERM)
-            await log.until(lambda: all_are("stale"), 10.0)
+            await log.until(lambda: all_are("stale"))
             await process.wait()
         # The last word is the daemon's own, not the reader's.
         assert {price.status for price in log.reader.book.values()} == {"stale"}
@@ -76,7 +77,7 @@ async def test_a_lease_makes_the_daemon_follow_a_market(sim: SimServer, redis_ur
     async with feed_process(env):
         watch = {"polymarket": [wanted]}
         async with logging(PriceReader(redis_url, watch=watch, lease_s=10.0)) as log:
-            await log.until(lambda: log.statuses() == {wanted: "live"}, 20.0)
+            await log.until(lambda: log.statuses() == {wanted: "live"}, 40.0)
 
 
 async def test_a_failover_behind_sentinels(sim: SimServer, tmp_path: Path) -> None:
@@ -91,11 +92,11 @@ async def test_a_failover_behind_sentinels(sim: SimServer, tmp_path: Path) -> No
         def all_are(status: str) -> bool:
             return {log.reader.book[m].status for m in markets if m in log.reader.book} == {status}
 
-        await log.until(lambda: set(log.statuses()) == markets and all_are("live"), 20.0)
+        await log.until(lambda: set(log.statuses()) == markets and all_are("live"), 40.0)
         session = log.prices[0].session
         servers.process.kill()
         await servers.promoted()
-        await log.until(lambda: log.reader.stats.reconnects > 0 and all_are("live"), 20.0)
+        await log.until(lambda: log.reader.stats.reconnects > 0 and all_are("live"), 40.0)
         sim.pause()
         await sim.drained()
         truth = {market: sim.world.market(market).top() for market in markets}

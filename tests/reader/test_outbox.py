@@ -4,6 +4,7 @@ from collections import Counter
 
 import hypothesis.strategies as st
 from hypothesis import given
+from support.prices import price as published
 
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.reader.outbox import Every, Newest
@@ -11,22 +12,7 @@ from arbees_feed.reader.stats import ReaderStats
 
 
 def price(market: str, seq: int, pub_ns: int = 0) -> MarketPrice:
-    return MarketPrice(
-        market_id=market,
-        platform="kalshi",
-        yes_bid=0.1,
-        yes_ask=0.9,
-        yes_bid_size=1.0,
-        yes_ask_size=1.0,
-        last_price=None,
-        status="live",
-        source="book",
-        session=1,
-        seq=seq,
-        ts_event_ns=0,
-        ts_recv_ns=0,
-        ts_pub_ns=pub_ns,
-    )
+    return published(market, seq, ts_pub_ns=pub_ns)
 
 
 # Which market publishes next; None: the consumer takes a price.

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
+from support.patience import within
 from support.publishing import VENUE, Published, publishing
 
 from arbees_feed.core.model import Status
@@ -35,7 +36,7 @@ class Log:
             self.prices.append(price)
             self._changed.set()
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         """Return once *condition* holds, looked at after each price."""
         async with asyncio.timeout(timeout_s):
             while not condition():
@@ -114,7 +115,7 @@ async def test_each_price_is_the_publishers_in_order(redis_url: str, *, every: b
             if every:
                 seqs = [price.seq for price in log.of(MARKETS[0])]
                 assert seqs == list(range(seqs[0], 202))
-            assert 0.0 < log.reader.stats.worst_lag_s < 1.0
+            assert 0.0 < log.reader.stats.worst_lag_s < within(1.0)
 
 
 async def test_patterns_events_and_ids_lead_to_the_same_prices(redis_url: str) -> None:
@@ -224,7 +225,7 @@ async def test_a_feed_that_dies_gives_stale_prices_and_the_next_one_live_ones(
             await log.until(lambda: set(log.statuses()) == set(MARKETS))
         died_s = time.monotonic()
         await log.until(lambda: set(log.statuses().values()) == {"stale"})
-        assert time.monotonic() - died_s < 3.0
+        assert time.monotonic() - died_s < within(3.0)
         assert len([price for price in log.prices if price.status == "stale"]) == len(MARKETS)
         seen = len(log.prices)
         async with publishing(redis_url) as second:
@@ -269,7 +270,7 @@ async def test_a_slow_consumer_gets_the_newest_price_each_time(redis_url: str) -
             stream.cancel()
             assert reader.stats.conflated > 3_000
             assert reader.stats.missed == 0
-            assert reader.stats.lag_s < 0.5
+            assert reader.stats.lag_s < within(0.5)
 
 
 async def test_a_slow_consumer_of_every_price_is_told_what_it_missed(redis_url: str) -> None:
@@ -285,7 +286,7 @@ async def test_a_slow_consumer_of_every_price_is_told_what_it_missed(redis_url: 
                 put_all(published)
                 await asyncio.sleep(0)
             await published.settled()
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(20.0):
                 while reader.stats.received < 200 * len(MARKETS):  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.01)
             assert reader.waiting <= 200 + len(MARKETS) + 1
@@ -311,7 +312,7 @@ async def test_a_consumer_that_never_waits_does_not_starve_the_reader(redis_url:
         first = [await anext(reader) for _ in MARKETS]
         assert {price.seq for price in first} == {1}
         put_all(published)
-        deadline_s = time.monotonic() + 5.0
+        deadline_s = time.monotonic() + 20.0
         while (await anext(reader)).seq != 2:
             assert time.monotonic() < deadline_s
             time.sleep(0.01)  # noqa: ASYNC251 - the loop is to be blocked

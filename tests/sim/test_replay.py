@@ -114,7 +114,7 @@ async def test_the_pace_is_that_of_the_times_of_receipt(open_sim, kalshi, tmp_pa
     while len(client.books.get(T, {}).get("no", {1: 1})):
         await client.receive()
     stamps = [f["sending_ts_ms"] for f in client.frames if f["type"].startswith("orderbook_")]
-    assert 80 <= stamps[-1] - stamps[0] <= 1000
+    assert 80 <= stamps[-1] - stamps[0] <= 10_000
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ async def test_clob_answers_agree_with_the_truth(open_sim, http):
     assert (await get(http, f"{base}/neg-risk", **mine))["neg_risk"] is market.neg_risk
     history = await get(http, f"{base}/prices-history", market=market.id, interval="1h")
     assert len(history["history"]) == len(market.trades)
-    assert abs(await get(http, f"{base}/time") - wall_clock_ms() // 1000) <= 1
+    assert abs(await get(http, f"{base}/time") - wall_clock_ms() // 1000) <= 5
     assert await get(http, f"{base}/ok") == "OK"
 
 

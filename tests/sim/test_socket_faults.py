@@ -117,7 +117,7 @@ async def test_handshakes_hang_until_the_fault_ends(open_sim, connect, venue):
     sim = await open_sim()
     sim.faults.slow_handshake(venue)
     connecting = asyncio.ensure_future(connect[venue](sim))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not sim.counters["fault_slow_handshakes"]:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(BLINK_S)
     assert not connecting.done()

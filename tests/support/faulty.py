@@ -24,6 +24,7 @@ from support.judge import (
     longest_s,
     mended_s,
 )
+from support.patience import within
 from support.reliability import record
 
 NO_AUDIT: Mapping[str, str] = MappingProxyType({"trust.audit_per_minute": "0"})
@@ -33,6 +34,8 @@ WATCHED_S = 2.0
 """How long a fault is watched of which there is nothing to notice."""
 STEADY_S = 1.0
 """So long must prices be true on end before a fault counts as mended."""
+SPARE_S = within(0.25) - 0.25
+"""So much later may all of it come where other tests run beside these."""
 EXPOSED_AT_MOST_S = 1.0
 """For the venue that nothing befalls: transport, and two processors that do all of this at once."""
 
@@ -119,19 +122,23 @@ class Stage:
             await done
         if self.fault.still:
             self.sim.pause()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while name and counters[name] == before:
+                began_ns = time.time_ns()  # ahead of what it does: that may be told within the step
                 if self.fault.still:
                     self.sim.step()
                 await asyncio.sleep(0.002)
-                began_ns = time.time_ns()
         return began_ns
 
-    async def seen(self, since_ns: int, within_s: float) -> tuple[int, str] | None:
-        """Return when the feed first showed that it knows, and by what; None: not in time."""
+    async def seen(self, since_ns: int, within_s: float | None) -> tuple[int, str] | None:
+        """Return when the feed first showed that it knows, and by what; None: not in time.
+
+        *within_s*: when it is to; None: there is nothing to notice, and this watches for a while.
+        """
         lookout = self.lookouts[self.fault.venue]
+        watched_s = WATCHED_S if within_s is None else within(within_s)
         while (sign := lookout.first(since_ns)) is None:
-            if time.time_ns() > since_ns + within_s * NS:
+            if time.time_ns() > since_ns + watched_s * NS:
                 return None
             await asyncio.sleep(0.01)
         return sign
@@ -143,7 +150,7 @@ class Stage:
             untrue = [market.id for market in self.hurt() if not self.judge.is_true_now(market)]
             if untrue:
                 steady_s = time.monotonic()
-                assert steady_s - began_s < within_s + 1.0, f"not mended: {untrue}"
+                assert steady_s - began_s < within(within_s) + 1.0, f"not mended: {untrue}"
             await asyncio.sleep(0.05)
 
     async def settle(self) -> None:
@@ -205,7 +212,7 @@ async def play(fault: Fault, redis_url: str) -> Findings:
     """Let a fault happen and return what was found; the row of the table is recorded."""
     async with stage_for(fault, redis_url) as stage:
         began_ns = await stage.begin()
-        sign = await stage.seen(began_ns, WATCHED_S if fault.seen_s is None else fault.seen_s)
+        sign = await stage.seen(began_ns, fault.seen_s)
         since_ns = began_ns
         if fault.lasts_s:
             await asyncio.sleep(fault.lasts_s)
@@ -225,10 +232,10 @@ def judge_of(stage: Stage, sign: tuple[int, str] | None, lasted: Span, since_ns:
     hurt = stage.judge.records(stage.hurt(), end_ns)
     others = stage.judge.records(stage.others(), end_ns)
     stales = [at_ns for one in hurt if (at_ns := one.first("stale", began_ns))]
-    late_ns = int(stage.fault.late_s * NS)
+    late_ns = int((stage.fault.late_s + SPARE_S) * NS)
     lookout = stage.lookouts[stage.fault.venue]
     wrong = [price for one in hurt for price in one.wrong(late_ns)]
-    excused = Span(began_ns, began_ns + int(stage.fault.lie_s * NS))
+    excused = Span(began_ns, began_ns + int(within(stage.fault.lie_s) * NS))
     return Findings(
         false_signs=[name for at_ns, name in lookout.seen if at_ns < began_ns],
         losses=sum(name == "losses" for _, name in lookout.seen),
@@ -246,7 +253,7 @@ def judge_of(stage: Stage, sign: tuple[int, str] | None, lasted: Span, since_ns:
         live=sum(one.status == "live" for r in hurt for one in r.told),
         other_stale=sum(one.status == "stale" for r in others for one in r.told),
         other_exposed_s=_exposed_s(others, began_ns, end_ns),
-        other_wrong=[price for one in others for price in one.wrong()],
+        other_wrong=[price for one in others for price in one.wrong(int(SPARE_S * NS))],
         other_signs=[
             name
             for venue, one in stage.lookouts.items()
@@ -289,9 +296,9 @@ def check(fault: Fault, found: Findings) -> None:
         assert found.losses == 0, "a sound connection was given up"
     if fault.seen_s is not None:
         assert found.seen_s is not None, "never noticed"
-        assert found.seen_s <= fault.seen_s
-    assert found.mended_s <= fault.mends_s
+        assert found.seen_s <= within(fault.seen_s)
+    assert found.mended_s <= within(fault.mends_s)
     if fault.stale is not None:
         assert (found.stale_s is not None) is fault.stale
     assert (found.other_wrong, found.other_signs, found.other_stale) == ([], [], 0)
-    assert found.other_exposed_s <= EXPOSED_AT_MOST_S
+    assert found.other_exposed_s <= within(EXPOSED_AT_MOST_S)

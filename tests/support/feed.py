@@ -6,8 +6,8 @@ The reader uses redis and msgpack only, as a stranger's would.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import msgpack
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from arbees_feed.config import Settings, load_settings
 from arbees_feed.sim import SimServer
 
 Message = dict[str, Any]
+R = TypeVar("R", bound="Reader")
 
 
 @contextmanager
@@ -106,7 +107,7 @@ class Reader:
             self.prices[message["market_id"]].append(message)
         self._changed.set()
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Return once *condition* holds, looked at after each message."""
         async with asyncio.timeout(timeout_s):
             while not condition():
@@ -133,10 +134,10 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Reader]:
-    """Follow all prices and states of a server while the block runs."""
+async def following(url: str, make: Callable[[Any], R]) -> AsyncIterator[R]:
+    """Let a reader of this kind follow all prices and states of a server while the block runs."""
     client = Redis.from_url(url)
-    reader = Reader(client)
+    reader = make(client)
     ready = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(reader.follow(ready))
@@ -146,6 +147,11 @@ async def reading(url: str) -> AsyncIterator[Reader]:
         finally:
             task.cancel()
     await client.aclose()
+
+
+def reading(url: str) -> AbstractAsyncContextManager[Reader]:
+    """Follow all prices and states of a server while the block runs."""
+    return following(url, Reader)
 
 
 def top_of(message: Message) -> tuple[int, int, int, int]:

@@ -9,8 +9,8 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from arbees_feed.app.venue import Venue
 from arbees_feed.sim.history import TimedTop, Top
 from arbees_feed.sim.world import Market
-from support.feed import Message, Reader, top_of
+from support.feed import Message, Reader, following, top_of
 
 NS = 1_000_000_000
 ALLOWED_NS = {"book": NS // 4, "ticker": 2 * NS // 5, "rest": 2 * NS // 5}
@@ -170,20 +170,9 @@ class Judge(Reader):
         ]
 
 
-@asynccontextmanager
-async def judging(url: str) -> AsyncIterator[Judge]:
-    """Follow all prices and states of a server while the block runs."""
-    client = Redis.from_url(url)
-    judge = Judge(client)
-    ready = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(judge.follow(ready))
-        await ready.wait()
-        try:
-            yield judge
-        finally:
-            task.cancel()
-    await client.aclose()
+def judging(url: str) -> AbstractAsyncContextManager[Judge]:
+    """Follow all prices and states of a server while the block runs, and note when."""
+    return following(url, Judge)
 
 
 def longest_s(spans: Iterable[Span], since_ns: int = 0) -> float:

@@ -38,7 +38,7 @@ class Feed:
 
 
 def run_command(
-    *arguments: str, env: dict[str, str] | None = None, timeout: float = 20.0
+    *arguments: str, env: dict[str, str] | None = None, timeout: float = 45.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
@@ -69,7 +69,7 @@ def process(
         if running.poll() is None:
             running.terminate()
         try:
-            running.wait(timeout=10)
+            running.wait(timeout=40)
         finally:
             running.kill()
             if running.stdout:
@@ -92,7 +92,7 @@ def running_venues(folder: Path) -> Iterator[dict[str, str]]:
         yield dict(line.split("=", 1) for line in first_lines(sim, 7))
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until *condition* holds; processes give no event to wait for."""
     deadline_s = time.monotonic() + seconds
     while not condition():

@@ -87,7 +87,7 @@ class Published:
 
     async def settled(self) -> None:
         """Wait until Redis has acknowledged everything."""
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             while not self.publisher.idle:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.002)
 
@@ -127,7 +127,7 @@ async def publishing(
     async with asyncio.TaskGroup() as group:
         group.create_task(Supervisor(Policy()).run(services, stop))
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(30.0):
                 while not published.publisher.connected:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.005)
             if beats:  # only now, so that the first heartbeat arrives

@@ -14,6 +14,7 @@ from arbees_feed.app.daemon import Daemon
 from arbees_feed.publish.service import Publisher
 from arbees_feed.sim import SimServer
 from support.feed import Reader, reading, running, settings_for, top_of
+from support.patience import within
 from support.reliability import record
 
 _CHUNK = 4_096
@@ -154,11 +155,11 @@ class Rehearsal:
         truth = self.truth()
         began_s = time.monotonic()
         while lost := await wrong_lasts(client, truth):
-            assert time.monotonic() - began_s < 10 * within_s, f"prices lost: {lost}"
+            assert time.monotonic() - began_s < 10 * within(within_s), f"prices lost: {lost}"
             await asyncio.sleep(0)
         took_s = time.monotonic() - began_s
         self.judge(lost, took_s)
-        assert took_s <= within_s
+        assert took_s <= within(within_s)
         return took_s
 
     def judge(self, lost: Sequence[str], took_s: float) -> None:
@@ -192,7 +193,7 @@ class Rehearsal:
 
     async def mirrored(self, client: Any, *, within_s: float = 2.5) -> None:
         """Wait until the `:quote` of every market says what its `:last` says, and does not end."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within(within_s)):
             while True:  # nobody tells when a hash is written
                 if await self._mirrors_agree(client):
                     return

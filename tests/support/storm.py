@@ -196,8 +196,8 @@ def miscounted(daemon: Daemon, frames: Mapping[str, int], published: int) -> lis
     """
     publisher = daemon.venues[0]._publisher
     outlets = [
-        *publisher._outlets._open.values(),
-        *(outlet for _, outlet in publisher._outlets._retired.values()),
+        *publisher.outlets._open.values(),
+        *(outlet for _, outlet in publisher.outlets._retired.values()),
     ]
     stats = publisher.stats
     put = sum(venue.table.stats.quotes for venue in daemon.venues)

@@ -1,31 +1,10 @@
 """What the commands in a terminal are told by a reader, without one."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from arbees_feed.cli.topstate import TopState
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.reader import ReaderStats, VenueLife
-
-
-def price(market: str = "M", seq: int = 1, **more: Any) -> MarketPrice:
-    """Return a live price of Kalshi; *more* replaces its fields."""
-    fields = {
-        "platform": "kalshi",
-        "yes_bid": 0.4,
-        "yes_ask": 0.45,
-        "yes_bid_size": 10.0,
-        "yes_ask_size": 20.0,
-        "last_price": None,
-        "status": "live",
-        "source": "book",
-        "session": 1,
-        "ts_event_ns": 0,
-        "ts_recv_ns": 0,
-        "ts_pub_ns": 1_000_000,
-        **more,
-    }
-    return MarketPrice(market_id=market, seq=seq, **fields)
 
 
 def beating(venue: str, state: str = "live", reason: str = "", heard_s: float = 10.0) -> VenueLife:

@@ -35,7 +35,7 @@ async def trial() -> AsyncIterator[Trial]:
             async with running(settings) as (_, found):
                 markets = [*sim.kalshi_tickers, *sim.polymarket_tokens]
                 await reader.until(lambda: all(reader.prices[market] for market in markets))
-                async with asyncio.timeout(20), Redis.from_url(url) as client:
+                async with asyncio.timeout(30), Redis.from_url(url) as client:
                     while not await is_complete(client, markets):
                         await reader.heartbeat()
                 assert found.http_url

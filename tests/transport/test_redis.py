@@ -32,7 +32,7 @@ class Owner:
         self.changed.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.count < count:
                 self.changed.clear()
                 await self.changed.wait()
@@ -63,7 +63,7 @@ async def test_a_killed_server_ends_the_connection(server: ValkeyServer) -> None
     async with open_pipe(Owner(), url_of(server), timeout_s=2) as pipe:
         server.terminate()
         with pytest.raises(RedisUnavailable, match="redis connection lost"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await pipe.lost()
 
 
@@ -182,7 +182,7 @@ async def test_a_connection_that_has_become_useless_is_given_up(server: ValkeySe
         await client.execute_command("REPLICAOF", "127.0.0.1", 1)
         pipe.write(resp.command("SET", "k", 1) + resp.command("INCR", "k", "too", "many"))
         with pytest.raises(RedisUnavailable, match="READONLY"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await pipe.lost()
         pipe.write(resp.command("SET", "k", 2))  # goes nowhere, and harms nobody
     await client.aclose()
@@ -216,7 +216,7 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(RedisUnavailable):
             async with (
-                asyncio.timeout(3),
+                asyncio.timeout(20),
                 open_pipe(Owner(), f"redis://127.0.0.1:{port}/0", timeout_s=0.2),
             ):
                 pass

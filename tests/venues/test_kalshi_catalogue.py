@@ -2,22 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from support.crawls import drive, events_of, markets_of
 
-from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.model import EventMeta, MarketId
 from arbees_feed.core.paging import MAX_EMPTY_PAGES
-from arbees_feed.core.venue import Crawl, Found, Request, Selection
+from arbees_feed.core.venue import Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi.catalogue import MARKETS_A_FINDING, KalshiCatalogue
 from arbees_feed.venues.kalshi.catalogue_messages import Event, Market
 from arbees_feed.venues.kalshi.catalogue_meta import EventFacts, event_meta, market_meta
 
 BASE = "https://kalshi.test/trade-api/v2"
-Answer = Callable[[Request], bytes | None]
 
 
 def market(ticker: str = "KXAAA-26NOV22-T1", **changes: object) -> dict[str, object]:
@@ -65,35 +64,6 @@ def event(ticker: str = "KXAAA-26NOV22", **changes: object) -> dict[str, object]
 def body(**parts: object) -> bytes:
     """Return a JSON answer."""
     return json.dumps(parts).encode()
-
-
-def drive(plan: Crawl, answer: Answer) -> tuple[list[Request], list[Found]]:
-    """Run a crawl to its end."""
-    requests: list[Request] = []
-    findings: list[Found] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return requests, findings
-        reply = None
-        if isinstance(step, Request):
-            requests.append(step)
-            assert len(requests) < 50, "the crawl does not end"
-            reply = answer(step)
-        else:
-            findings.append(step)
-
-
-def markets_of(findings: list[Found]) -> list[MarketMeta]:
-    """Return all markets found."""
-    return [meta for found in findings for meta in found.markets]
-
-
-def events_of(findings: list[Found]) -> list[EventMeta]:
-    """Return all events found."""
-    return [meta for found in findings for meta in found.events]
 
 
 @pytest.fixture

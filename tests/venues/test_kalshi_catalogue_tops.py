@@ -1,14 +1,14 @@
 """Kalshi's tops of book, rates and the whole universe, driven without any I/O."""
 
 import json
-from collections.abc import Callable
 
 import pytest
+from support.crawls import drive, tops_of
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.ratelimit import Rates
-from arbees_feed.core.venue import Crawl, Found, Request, Selection
+from arbees_feed.core.venue import Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.kalshi.catalogue import KalshiCatalogue
 
@@ -29,34 +29,9 @@ def record(ticker: str = "A", **changes: object) -> dict[str, object]:
     }
 
 
-def drive(
-    plan: Crawl, answer: Callable[[Request], bytes | None]
-) -> tuple[list[Request], list[Found]]:
-    """Run a crawl to its end."""
-    requests: list[Request] = []
-    findings: list[Found] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return requests, findings
-        if isinstance(step, Request):
-            requests.append(step)
-            reply = answer(step)
-        else:
-            findings.append(step)
-            reply = None
-
-
 def page(*records: object, cursor: str = "") -> bytes:
     """Return a page of markets."""
     return json.dumps({"markets": records, "cursor": cursor}).encode()
-
-
-def tops_of(findings: list[Found]) -> list[TopOfBook]:
-    """Return all tops found."""
-    return [top for found in findings for top in found.tops]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.crawls import drive, markets_of
 
 from arbees_feed.core.model import MarketId
 from arbees_feed.core.venue import Crawl, Found, Request
@@ -40,20 +41,13 @@ class Site:
 
     def run(self, plan: Crawl) -> list[Found]:
         """Run a crawl to its end; return what it found."""
-        findings: list[Found] = []
-        reply: bytes | None = None
-        while True:
-            try:
-                step = plan.send(reply)
-            except StopIteration:
-                return findings
-            reply = None
-            if isinstance(step, Found):
-                findings.append(step)
-                continue
-            self.asked.append(step)
-            body = self.bodies.get(step.url.rpartition("/")[2])
-            reply = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        asked, findings = drive(plan, self._answer)
+        self.asked += asked
+        return findings
+
+    def _answer(self, request: Request) -> bytes | None:
+        body = self.bodies.get(request.url.rpartition("/")[2])
+        return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
 
 
 @pytest.fixture
@@ -70,7 +64,7 @@ def learn(catalogue: KalshiCatalogue, *records: object) -> bool:
 def listed(catalogue: KalshiCatalogue, *events: object) -> Mapping[str, Any]:
     """List *events*; return the fee fields of each market by its id."""
     findings = Site(events={"events": events, "cursor": ""}).run(catalogue.listing(None))
-    metas = [meta for found in findings for meta in found.markets]
+    metas = markets_of(findings)
     names = ("fee_type", "fee_multiplier")
     return {m.market_id: tuple(m.extras.get(name) for name in names) for m in metas}
 

@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import pytest
+from support.crawls import books_of, drive
 
 from arbees_feed.core.events import BookTold
 from arbees_feed.core.model import MarketId
-from arbees_feed.core.venue import Crawl, Found, Request
+from arbees_feed.core.venue import Found, Request
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket.catalogue import WHOLE_BOOKS_A_REQUEST, PolymarketCatalogue
 from arbees_feed.venues.polymarket.checksum import RECIPE_TRIES
@@ -40,22 +41,10 @@ def crawled(
     catalogue: PolymarketCatalogue, tokens: list[str], *bodies: object
 ) -> tuple[list[Request], list[BookTold]]:
     """Ask for books; every request is answered by *bodies*."""
-    plan: Crawl = catalogue.books([MarketId(token) for token in tokens])
-    requests: list[Request] = []
-    books: list[BookTold] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return requests, books
-        if isinstance(step, Request):
-            requests.append(step)
-            reply = json.dumps(bodies).encode()
-        else:
-            assert isinstance(step, Found)
-            books += step.books
-            reply = None
+    answer = json.dumps(bodies).encode()
+    markets = [MarketId(token) for token in tokens]
+    requests, findings = drive(catalogue.books(markets), lambda _: answer)
+    return requests, books_of(findings)
 
 
 def catalogue() -> PolymarketCatalogue:

@@ -3,15 +3,15 @@
 import gzip
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from support.crawls import drive, events_of, markets_of
 
-from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
+from arbees_feed.core.model import EventMeta, MarketId
 from arbees_feed.core.paging import MAX_EMPTY_PAGES
-from arbees_feed.core.venue import Crawl, Found, Request, Selection
+from arbees_feed.core.venue import Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket.catalogue import (
     IDS_A_REQUEST,
@@ -28,7 +28,6 @@ from arbees_feed.venues.polymarket.catalogue_meta import (
 )
 
 BASE = "https://gamma.test"
-Answer = Callable[[Request], bytes | None]
 Json = dict[str, object]
 
 
@@ -102,35 +101,6 @@ def record(**changes: object) -> Market:
 def body(**parts: object) -> bytes:
     """Return a JSON answer."""
     return json.dumps(parts).encode()
-
-
-def drive(plan: Crawl, answer: Answer) -> tuple[list[Request], list[Found]]:
-    """Run a crawl to its end."""
-    requests: list[Request] = []
-    findings: list[Found] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return requests, findings
-        reply = None
-        if isinstance(step, Request):
-            requests.append(step)
-            assert len(requests) < 50, "the crawl does not end"
-            reply = answer(step)
-        else:
-            findings.append(step)
-
-
-def markets_of(findings: list[Found]) -> list[MarketMeta]:
-    """Return all markets found."""
-    return [meta for found in findings for meta in found.markets]
-
-
-def events_of(findings: list[Found]) -> list[EventMeta]:
-    """Return all events found."""
-    return [meta for found in findings for meta in found.events]
 
 
 class Gamma:

@@ -1,13 +1,13 @@
 """Polymarket's tops of book and the whole universe, driven without any I/O."""
 
 import json
-from collections.abc import Callable
 
 import pytest
+from support.crawls import drive, markets_of, tops_of
 
 from arbees_feed.core.events import TopOfBook
 from arbees_feed.core.model import MarketId
-from arbees_feed.core.venue import Crawl, Found, Request, Selection
+from arbees_feed.core.venue import Found, Request, Selection
 from arbees_feed.errors import ProtocolViolation
 from arbees_feed.venues.polymarket.catalogue import BOOKS_A_REQUEST, PolymarketCatalogue
 
@@ -47,34 +47,9 @@ def market(number: int, **changes: object) -> dict[str, object]:
     }
 
 
-def drive(
-    plan: Crawl, answer: Callable[[Request], bytes | None]
-) -> tuple[list[Request], list[Found]]:
-    """Run a crawl to its end."""
-    requests: list[Request] = []
-    findings: list[Found] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return requests, findings
-        if isinstance(step, Request):
-            requests.append(step)
-            reply = answer(step)
-        else:
-            findings.append(step)
-            reply = None
-
-
-def tops_of(findings: list[Found]) -> list[TopOfBook]:
-    """Return all tops found."""
-    return [top for found in findings for top in found.tops]
-
-
 def ids_of(findings: list[Found]) -> list[str]:
     """Return the ids of all markets found."""
-    return [meta.market_id for found in findings for meta in found.markets]
+    return [meta.market_id for meta in markets_of(findings)]
 
 
 class Gamma:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
+from support.crawls import drive
 
-from arbees_feed.core.venue import Found, Request
+from arbees_feed.core.venue import Found
 from arbees_feed.venues.polymarket.catalogue import PolymarketCatalogue
 from arbees_feed.venues.polymarket.catalogue_fees import fee_fields
 from arbees_feed.venues.polymarket.catalogue_messages import Market
@@ -83,17 +84,7 @@ def listed(**fees: object) -> tuple[PolymarketCatalogue, list[Found]]:
     market = {"conditionId": "0x1", "clobTokenIds": '["1", "2"]', "question": "Q?", **fees}
     page = {"events": [{"id": "7", "title": "E", "markets": [market]}], "next_cursor": None}
     catalogue = PolymarketCatalogue({"gamma": "https://gamma.test"})
-    plan = catalogue.listing(None)
-    findings: list[Found] = []
-    reply: bytes | None = None
-    while True:
-        try:
-            step = plan.send(reply)
-        except StopIteration:
-            return catalogue, findings
-        reply = json.dumps(page).encode() if isinstance(step, Request) else None
-        if isinstance(step, Found):
-            findings.append(step)
+    return catalogue, drive(catalogue.listing(None), lambda _: json.dumps(page).encode())[1]
 
 
 def test_listed_markets_carry_their_fees() -> None:

@@ -218,7 +218,16 @@ def prices_near(known: str) -> Iterator[str]:
         yield f"{ticks / 1000:.3f}"
 
 
-@pytest.mark.parametrize("start", CRONOS)
+def some_in_every_run() -> list[Any]:
+    """Return all of CRONOS; every other one is `slow`, for it takes seconds of hashing.
+
+    The feed's own checks look at all of them in every run: test_polymarket_recordings.py.
+    """
+    slow = (pytest.param(start, marks=pytest.mark.slow) for start in CRONOS[1::2])
+    return [*CRONOS[::2], *slow]
+
+
+@pytest.mark.parametrize("start", some_in_every_run())
 def test_polymarket_book_stream_reproduces_every_hash(start: int) -> None:
     """Each recorded book, taken through decoder and table, has the hash that the venue gave it."""
     path = corpus() / f"polymarket/cronos_btc5m_books/btc-updown-5m-{start}.jsonl.gz"
