@@ -176,10 +176,21 @@ EMPTY_WITHOUT_FAILURES = {"Errors", "Oddities"}
 
 
 async def every_panel_has_an_answer(prometheus: Prometheus) -> None:
-    shown: dict[str, int] = {}
-    for panel, expression in expressions():
-        shown[panel] = shown.get(panel, 0) + len(await prometheus.ask(expression))
-    assert {panel for panel, samples in shown.items() if not samples} <= EMPTY_WITHOUT_FAILURES
+    """Wait until all have: the first looks into markets come some seconds after the start."""
+    empty: set[str] = set()
+
+    async def all_have() -> bool:
+        shown: dict[str, int] = {}
+        for panel, expression in expressions():
+            shown[panel] = shown.get(panel, 0) + len(await prometheus.ask(expression))
+        empty.clear()
+        empty.update(panel for panel, samples in shown.items() if not samples)
+        return empty <= EMPTY_WITHOUT_FAILURES
+
+    try:
+        await eventually(all_have)
+    except TimeoutError:
+        pytest.fail(f"nothing to draw: {sorted(empty - EMPTY_WITHOUT_FAILURES)}")
 
 
 async def test_an_alert_fires_when_the_feed_is_gone(tmp_path: Path) -> None:
