@@ -22,7 +22,8 @@ from arbees_feed.pairs.unreadable import Unreadable
 
 _TROUBLE: Final = "metadata could not be read"
 
-AT_ONCE: Final = 200
+AT_ONCE: Final = 20
+"""Hashes asked for together: Redis reads a pipeline whole, and prices wait meanwhile."""
 SCANNED: Final = 50
 """Asked of a sorted set in one command: Redis does nothing else meanwhile."""
 """Hashes read in one request: rules are long, and others wait."""

@@ -14,8 +14,8 @@ from arbees_feed.errors import RedisUnavailable
 from arbees_feed.pairs.price import CLOSED, PairPrice
 from arbees_feed.pairs.unreadable import Unreadable
 
-AT_ONCE: Final = 100
-WHOLE_AT_ONCE: Final = 20
+AT_ONCE: Final = 20
+WHOLE_AT_ONCE: Final = 5
 """Pairs written in one transaction: Redis does nothing else meanwhile, and prices wait."""
 SCANNED: Final = 200
 LONGEST: Final = 4_000
