@@ -82,7 +82,7 @@ class Address:
                 raise SettingsError(
                     "redis url: must name the service, as in redis+sentinel://h1:26379/mymaster"
                 )
-        _check_path(path, parts.scheme)
+        _check_path(path, parts.scheme, hosts)
         self._shown = f"{parts.scheme}://{hosts}{parts.path}"
         options = dict(parse_qsl(parts.query))
         _check_options(options, kind)
@@ -101,9 +101,9 @@ class Address:
         return self._shown
 
 
-def _check_path(path: str, scheme: str) -> None:
+def _check_path(path: str, scheme: str, hosts: str) -> None:
     if scheme == "unix":
-        if len(path) < len("/x"):
+        if hosts or len(path) < len("/x"):
             raise SettingsError("redis url: must name a socket file, as in unix:///run/redis.sock")
     elif not (path.strip("/") or "0").isdecimal():
         raise SettingsError(

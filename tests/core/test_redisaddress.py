@@ -68,6 +68,7 @@ def test_it_prints_itself_without_secrets(url: str) -> None:
         ("redis+cluster://", "needs a host"),
         ("redis://:secret@h/first", "must be a number"),
         ("unix:///", "socket file"),
+        ("unix://run/redis.sock", "socket file"),
         ("redis://:secret@h?nonsense=secret", "no option 'nonsense'"),
         ("redis://h?ssl=true", "no option 'ssl'"),
         ("redis+sentinel://h/m?\x1b[2J=1", r"no option '\[2J'"),
