@@ -36,7 +36,7 @@ from arbees_feed.errors import FatalError
 SIM_LINES = 7
 LAST_WORDS_S = 2.0
 SVG_SIZE = (110, 32)
-_BOOKS_OF = "KXNFLGAME,KXNBAGAME,KXNHLGAME,KXGOVCA"
+_BOOKS_OF = "KXNFLGAME,KXNBAGAME,KXNHLGAME,KXGOVCA,KXSB,KXPRESPARTY,KXU3"
 """Series with full books; of the other markets only the tickers are followed."""
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -197,7 +197,11 @@ class _Watching:
             f"  simulated venues, {self._board.elapsed_s():.0f} s, Ctrl-C ends",
             style="bright_black",
         )
-        notes = [note(f"redis-cli -u {self._redis_url} psubscribe 'market:*:price'", "blue")]
+        url = self._redis_url
+        notes = [
+            note(f"redis-cli -u {url} psubscribe 'market:*:price'", "blue"),
+            note(f"find pairs: arbees-feed match run --set redis.url={url}", "blue"),
+        ]
         if self._http_url:
             notes.append(note(f"status page and metrics: {self._http_url}", "blue"))
         return screen(self._board, title, notes, width, height)

@@ -1,9 +1,10 @@
 """`arbees-feed sim`: simulated venues to rehearse on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -24,6 +25,7 @@ def sim(
     markets: int = typer.Option(20, min=0, help="Markets on each venue."),
     rate: float = typer.Option(200.0, min=0.0, help="Changes a second, over all markets."),
     seed: int = typer.Option(1, help="The same seed makes the same markets."),
+    pairs: bool = typer.Option(True, help="Let some questions be asked on both venues."),
     key_file: Path | None = typer.Option(
         None, help="Write to this file the private key that a feed needs to log in at Kalshi's."
     ),
@@ -70,7 +72,9 @@ def sim(
       arbees-feed sim --scenario storm --fault-every 5 --seed 7
     """
     settings_from(config, override, venue_needed=False)  # nothing here is set by them
-    sim_config = SimConfig(seed=seed, kalshi_markets=markets, polymarket_markets=markets, rate=rate)
+    sim_config = SimConfig(
+        seed=seed, kalshi_markets=markets, polymarket_markets=markets, rate=rate, pairs=pairs
+    )
     rehearsal = rehearsal_of(scenario_names(scenario), seed, fault_every)
 
     async def main(stop: asyncio.Event) -> None:
@@ -84,6 +88,15 @@ def sim(
         )
         await until(stop, serving)
 
+    serve_until_stopped(main)
+
+
+def serve_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        FatalError: there is no listening on the address.
+    """
     try:
         run_until_stopped(main)
     except BrokenPipeError:

@@ -2,19 +2,23 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from arbees_feed.sim.config import KALSHI, POLYMARKET, SimConfig, Venue
 from arbees_feed.sim.grid import kalshi_grids, polymarket_grids
-from arbees_feed.sim.money import HUNDREDTH, SIZE_SCALE
-from arbees_feed.sim.world import Event, Market, World
+from arbees_feed.sim.money import HUNDREDTH, PRICE_SCALE, SIZE_SCALE
+from arbees_feed.sim.pairs import Listed, SharedQuestion, shared_questions
+from arbees_feed.sim.world import Chance, Event, Market, World
 
 TOKEN_DIGITS = 77
 STRIKES = 3
 STRIKE_STEP = 5
 DAY_MS = 86_400_000
+CENTS = {KALSHI: kalshi_grids()[0], POLYMARKET: polymarket_grids()[0]}
+"""Prices of what both venues ask: the same at both, so that they can be compared at a glance."""
 
 TEAMS = (
     ("SEA", "Seattle"), ("SF", "San Francisco"), ("DAL", "Dallas"), ("NYG", "New York"),
@@ -82,12 +86,19 @@ class Catalog:
         self._codes: set[str] = set()
 
     def fill(self, world: World) -> None:
-        """Create the markets a simulation starts with."""
-        for venue, wanted in (
-            (KALSHI, self._config.kalshi_markets),
-            (POLYMARKET, self._config.polymarket_markets),
-        ):
-            for _, market in zip(range(wanted), self._stream(venue), strict=False):
+        """Create the markets a simulation starts with.
+
+        What both venues ask takes the place of the last ones. These are invented all the same, so
+        that the others do not depend on it.
+        """
+        room = {KALSHI: self._config.kalshi_markets, POLYMARKET: self._config.polymarket_markets}
+        asked = self._asked(room)
+        invented = {venue: list(islice(self._stream(venue), many)) for venue, many in room.items()}
+        draw = random.Random(f"listed {self._config.seed}")
+        paired = [market for question in asked for market in self._listed(question, draw)]
+        for venue, many in room.items():
+            listed = [market for market in paired if market.venue == venue]
+            for market in (*invented[venue][: many - len(listed)], *listed):
                 world.add(market)
 
     def one_market(self, venue: Venue, *, close_in_s: float | None = None) -> Market:
@@ -112,9 +123,62 @@ class Catalog:
         """Return a market known from a recording; a token that never appears is invented."""
         market = next(self._stream(POLYMARKET))
         market.condition_id, market.version, market.grid = condition, "v1", polymarket_grids()[0]
-        market.id, market.other_id = (*tokens, self._token(), self._token())[:2]
+        spare = (_token(self._random), _token(self._random))
+        market.id, market.other_id = (*tokens, *spare)[:2]
         market.status = "initialized"
         return market
+
+    def _asked(self, room: Mapping[Venue, int]) -> list[SharedQuestion]:
+        """Return what both venues ask: as much as half of their markets have room for."""
+        if not self._config.pairs:
+            return []
+        draw = random.Random(f"asked {self._config.seed}")
+        now = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
+        asked: list[SharedQuestion] = []
+        for question in shared_questions(draw, now):
+            if any(2 * _size((*asked, question), venue) > many for venue, many in room.items()):
+                break
+            asked.append(question)
+        for question in asked:
+            # No invented game may be the very one.
+            codes = (event.code for event in question.listed if event.venue == KALSHI)
+            self._codes.update(f"{KALSHI} {question.series} {code}" for code in codes)
+        return asked
+
+    def _listed(self, question: SharedQuestion, draw: random.Random) -> Iterator[Market]:
+        """Yield the markets of a question that both venues ask; they follow one probability."""
+        chance = Chance(draw.uniform(*question.between) * PRICE_SCALE)
+        for listed in question.listed:
+            event = self._listed_event(question, listed, draw)
+            for asked in listed.markets:
+                answer = Answer(asked.code, asked.title, asked.outcomes)
+                market = self._market(event, answer, draw)
+                market.slug, market.rules = asked.code, asked.rules
+                market.grid, market.floor_strike = CENTS[listed.venue], asked.floor_strike
+                if not asked.look_alike:
+                    market.chance, market.inverted = chance, asked.inverted
+                    chance.markets.append(market)
+                yield market
+
+    def _listed_event(self, question: SharedQuestion, listed: Listed, draw: random.Random) -> Event:
+        self._number += 1
+        return Event(
+            venue=listed.venue,
+            id=f"{question.series}-{listed.code}" if listed.venue == KALSHI else str(self._number),
+            slug=listed.code,
+            number=self._number,
+            series=question.series,
+            series_title=question.series_title,
+            title=listed.title,
+            sub_title=listed.sub_title,
+            category=question.category,
+            tags=question.tags,
+            start_ms=int(listed.start.timestamp() * 1000),
+            end_ms=int(listed.end.timestamp() * 1000),
+            exclusive=question.exclusive,
+            is_game=question.is_game,
+            volume=round(draw.lognormvariate(10, 1.5), 2),
+        )
 
     def _stream(self, venue: Venue, first_topic: int = 0) -> Iterator[Market]:
         topic_index = first_topic
@@ -123,7 +187,7 @@ class Catalog:
             topic_index += 1
             event, question = self._event(venue, topic)
             for answer in self._chosen(question, venue):
-                yield self._market(event, answer)
+                yield self._market(event, answer, self._random)
 
     def _chosen(self, question: Question, venue: Venue) -> tuple[Answer, ...]:
         """Polymarket asks one question about a game; Kalshi has a market for each team."""
@@ -154,6 +218,7 @@ class Catalog:
             start_ms=int(start.timestamp() * 1000),
             end_ms=int((start + timedelta(hours=4)).timestamp() * 1000),
             exclusive=topic.kind in ("game", "field", "rates"),
+            is_game=topic.category == "Sports",
             volume=round(self._random.lognormvariate(10, 1.5), 2),
         ), question
 
@@ -207,17 +272,16 @@ class Catalog:
         )
         return Question(f"{day}{time}", f"{topic.series_title} on {day} at {time}", answers)
 
-    def _market(self, event: Event, answer: Answer) -> Market:
+    def _market(self, event: Event, answer: Answer, draw: random.Random) -> Market:
         self._number += 1
-        draw = self._random
         kalshi = event.venue == KALSHI
         grids = kalshi_grids() if kalshi else polymarket_grids()
         market = Market(
             venue=event.venue,
-            id=f"{event.id}-{answer.code}" if kalshi else self._token(),
+            id=f"{event.id}-{answer.code}" if kalshi else _token(draw),
             other_id=str(uuid.UUID(int=draw.getrandbits(128), version=4))
             if kalshi
-            else self._token(),
+            else _token(draw),
             event=event,
             title=answer.title,
             outcomes=answer.outcomes,
@@ -232,15 +296,11 @@ class Catalog:
         market.open_interest = market.volume // 2 // HUNDREDTH * HUNDREDTH
         market.ts_ms = self._clock_ms()
         if not kalshi:
-            self._name_condition(market)
+            self._name_condition(market, draw)
         return market
 
-    def _token(self) -> str:
-        return str(self._random.randrange(10 ** (TOKEN_DIGITS - 1), 10**TOKEN_DIGITS))
-
-    def _name_condition(self, market: Market) -> None:
+    def _name_condition(self, market: Market, draw: random.Random) -> None:
         """Give a Polymarket market its condition: 32 bytes, on v2 31 that begin with 01 or 02."""
-        draw = self._random
         market.neg_risk = market.event.exclusive and market.outcomes == ("Yes", "No")
         market.question_id = f"0x{draw.getrandbits(256):064x}"
         market.condition_id = f"0x{draw.getrandbits(256):064x}"
@@ -248,6 +308,14 @@ class Catalog:
             market.version = "v2"
             kind = 2 if market.neg_risk else 1
             market.condition_id = f"0x{kind:02x}{draw.getrandbits(240):060x}"
+
+
+def _size(asked: Iterable[SharedQuestion], venue: Venue) -> int:
+    return sum(question.size(venue) for question in asked)
+
+
+def _token(draw: random.Random) -> str:
+    return str(draw.randrange(10 ** (TOKEN_DIGITS - 1), 10**TOKEN_DIGITS))
 
 
 def _slug(title: str) -> str:

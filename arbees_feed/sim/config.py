@@ -40,6 +40,9 @@ class SimConfig:
     bursts: bool = True
     depth: int = 12
     max_markets_per_event: int = 4
+    pairs: bool = False
+    """Whether some markets ask what one of the other venue asks, or only look like it (`pairs.py`).
+    They take the place of a venue's last ones, of half of them at most."""
 
     trade_share: float = 0.12
     empty_share: float = 0.002

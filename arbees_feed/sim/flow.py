@@ -6,7 +6,7 @@ from collections.abc import Callable
 from arbees_feed.sim.config import KALSHI, SimConfig
 from arbees_feed.sim.grid import Grid, uniform
 from arbees_feed.sim.money import HUNDREDTH, PRICE_SCALE, SIZE_SCALE
-from arbees_feed.sim.world import Change, Group, Market, Side, Trade, World
+from arbees_feed.sim.world import Chance, Change, Group, Market, Side, Trade, World
 
 HOT_SHARE = 0.7
 HOT_TURN = 0.02
@@ -19,6 +19,11 @@ FRACTION_SHARE = 0.4
 FINE_BELOW = 0.04 * PRICE_SCALE
 FINE_TICK = 10
 NO_TOKEN_SHARE = 0.3
+NEWS = 0.5
+"""What moves the true probability of a question, in steps of a walk: with more of it, both sides of
+a pair would cost less than they pay most of the time, which they do not."""
+OPINION = 0.5
+"""Ticks by which a venue differs about what a contract is worth."""
 LOW, HIGH = 150.0, PRICE_SCALE - 150.0
 BOTH_SIDES: tuple[Side, Side] = ("bid", "ask")
 
@@ -37,7 +42,8 @@ class Flow:
     def seed_book(self, market: Market) -> None:
         """Give a new market a fair price and a full book, and let it trade from now on."""
         draw = self._random
-        market.fair = draw.uniform(0.08, 0.92) * PRICE_SCALE
+        known = market.chance is not None
+        market.fair = market.value if known else draw.uniform(0.08, 0.92) * PRICE_SCALE
         for index in range(self._config.depth):
             self._place(market, "bid", market.grid.at_or_below(market.fair - 1, index))
             self._place(market, "ask", market.grid.at_or_above(market.fair + 1, index))
@@ -101,7 +107,7 @@ class Flow:
         """Prefer the game that is on: one event is hot at a time, and it turns."""
         draw = self._random
         if not self._hot or draw.random() < HOT_TURN:
-            self._hot = [m for m in draw.choice(self._live).event.markets if m.is_open]
+            self._hot = [m for m in draw.choice(self._live).related if m.is_open]
         pool = self._hot if self._hot and draw.random() < HOT_SHARE else self._live
         return draw.choice(pool)
 
@@ -140,13 +146,24 @@ class Flow:
 
     def _walk(self, market: Market) -> list[Change]:
         """Move the fair price; quotes on the wrong side of it leave, new ones come."""
-        draw = self._random
-        step = market.grid.tick * draw.choice((-2, -1, -1, 1, 1, 2))
+        step: float = market.grid.tick * self._random.choice((-2, -1, -1, 1, 1, 2))
+        if market.chance is not None:
+            step = self._learn(market, market.chance, step)
         market.fair = min(max(market.fair + step, LOW), HIGH)
         changes = self._sweep(market, "ask", market.fair) if step > 0 else []
         if step < 0:
             changes = self._sweep(market, "bid", market.fair)
         return changes + self._requote(market)
+
+    def _learn(self, market: Market, chance: Chance, step: float) -> float:
+        """Move the true probability, and return by how much this market's fair price moves to it.
+
+        The other markets that follow it learn of that when they walk next; until then prices of
+        two venues are apart.
+        """
+        chance.price = min(max(chance.price + NEWS * step, LOW), HIGH)
+        opinion = self._random.gauss(0.0, OPINION * market.grid.tick)
+        return market.value + opinion - market.fair
 
     def _requote(self, market: Market) -> list[Change]:
         """Quote both sides close to the fair price where the spread has grown."""

@@ -29,7 +29,7 @@ def market_json(market: Market, *, with_event: bool = True) -> Json:
         "startDate": rfc3339(market.open_ms),
         "endDate": rfc3339(market.close_ms),
         "gameStartTime": game_start(market),
-        "sportsMarketType": "moneyline" if market.event.category == "Sports" else None,
+        "sportsMarketType": "moneyline" if market.event.is_game else None,
         "secondsDelay": 0,
         "feesEnabled": True,
         "feeSchedule": {"exponent": 1, "rate": 0.05, "takerOnly": True, "rebateRate": 0.15},

@@ -215,7 +215,7 @@ class KalshiFeed(VenueFeed[KalshiSession]):
 
     def _determine(self, market: Market) -> None:
         market.status = "determined"
-        market.result = "yes" if market.fair > 5000 else "no"  # noqa: PLR2004 (half a dollar)
+        market.result = "yes" if market.value > 5000 else "no"  # noqa: PLR2004 (half a dollar)
         body = frames.lifecycle_body(
             market,
             "determined",

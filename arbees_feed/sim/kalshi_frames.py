@@ -103,6 +103,7 @@ def created_body(market: Market) -> str:
                 "can_close_early": True,
                 "event_ticker": market.event.id,
                 "expected_expiration_ts": market.event.end_ms // 1000,
+                **strike(market),
             },
         }
     )
@@ -127,6 +128,16 @@ def lifecycle_body(market: Market, event_type: str, **extra: object) -> str:
     return compact({"market_ticker": market.id, **extra, "event_type": event_type})
 
 
+def strike(market: Market) -> Json:
+    """Return what the figure that is asked for must be above; nothing if none is."""
+    if market.floor_strike is None:
+        return {}
+    return {"strike_type": "greater", "floor_strike": market.floor_strike}
+
+
 def rules(market: Market) -> str:
-    """Return the first sentence of the rules."""
-    return f"If the answer to '{market.title}' is yes, then the market resolves to Yes."
+    """Return the rules."""
+    return (
+        market.rules
+        or f"If the answer to '{market.title}' is yes, then the market resolves to Yes."
+    )

@@ -1,6 +1,6 @@
 """Kalshi's REST objects. Pure: markets and events in, JSON values out."""
 
-from arbees_feed.sim.kalshi_frames import Json, rules
+from arbees_feed.sim.kalshi_frames import Json, rules, strike
 from arbees_feed.sim.money import PRICE_SCALE, count, dollars
 from arbees_feed.sim.shared import rfc3339
 from arbees_feed.sim.world import Event, Market, Trade
@@ -35,6 +35,7 @@ def market_json(market: Market, now_ms: int) -> Json:
         "can_close_early": True,
         "settlement_bounds_type": "default",
         "strike_type": "structured",
+        **strike(market),
         "rules_primary": rules(market),
         "rules_secondary": "",
         "price_level_structure": market.grid.label,

@@ -358,7 +358,7 @@ class PolymarketFeed(VenueFeed[PolymarketSession]):
 
     def _resolve(self, market: Market) -> None:
         market.status = "finalized"
-        market.result = "yes" if market.fair > HALF else "no"
+        market.result = "yes" if market.value > HALF else "no"
         text = frames.market_resolved(market, self.shared.venue_ms(POLYMARKET))
         for session in self._sessions_of(market):
             if session.custom:

@@ -121,7 +121,7 @@ def new_market(market: Market, ts_ms: int) -> str:
             "condition_id": market.condition_id,
             "active": True,
             "clob_token_ids": tokens,
-            "sports_market_type": "moneyline" if event.category == "Sports" else "",
+            "sports_market_type": "moneyline" if event.is_game else "",
             "line": "",
             "game_start_time": game_start(market) or "",
             "order_price_min_tick_size": market.grid.tick_text,
@@ -158,11 +158,14 @@ def market_resolved(market: Market, ts_ms: int) -> str:
 
 def description(market: Market) -> str:
     """Return the rules of a market."""
-    return f"This market resolves to '{market.outcomes[0]}' if the answer is yes: {market.title}"
+    return (
+        market.rules
+        or f"This market resolves to '{market.outcomes[0]}' if the answer is yes: {market.title}"
+    )
 
 
 def game_start(market: Market) -> str | None:
     """Return when a game begins, in the odd format of that field; None for other events."""
-    if market.event.category != "Sports":
+    if not market.event.is_game:
         return None
     return rfc3339(market.event.start_ms).replace("T", " ").replace("Z", "+00")

@@ -72,6 +72,18 @@ class Event:
     end_ms: int
     exclusive: bool
     volume: float
+    is_game: bool = False
+    markets: list["Market"] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Chance:
+    """The true probability of one answer, which all markets on it follow, whatever their venue.
+
+    `price` is that of its YES. Markets whose NO it is are `inverted`.
+    """
+
+    price: float
     markets: list["Market"] = field(default_factory=list)
 
 
@@ -99,6 +111,11 @@ class Market:
     question_id: str = ""
     version: str = "v1"
     neg_risk: bool = False
+    rules: str = ""
+    """Empty: a sentence made of the title."""
+    floor_strike: float | None = None
+    chance: Chance | None = None
+    inverted: bool = False
 
     yes_bids: dict[int, int] = field(default_factory=dict)
     yes_asks: dict[int, int] = field(default_factory=dict)
@@ -177,6 +194,18 @@ class Market:
         self.volume += trade.size
         self.open_interest += trade.size // 2 // self.size_step * self.size_step
         self.trades.append(trade)
+
+    @property
+    def value(self) -> float:
+        """Return what a contract is worth: fair, where nothing is known of other markets."""
+        if self.chance is None:
+            return self.fair
+        return PRICE_SCALE - self.chance.price if self.inverted else self.chance.price
+
+    @property
+    def related(self) -> list["Market"]:
+        """Return the markets that trade on the same news, this one among them."""
+        return self.event.markets if self.chance is None else self.chance.markets
 
     @property
     def printed_price(self) -> int | None:

@@ -151,6 +151,7 @@ async def serve(given: argparse.Namespace) -> None:
         rate=given.rate,
         # A side that is empty for no reason would hide what this is to show.
         empty_share=0.0,
+        pairs=True,
     )
     sim = SimServer(
         config,

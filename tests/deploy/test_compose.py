@@ -26,7 +26,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MODE = os.environ.get("FEED_DOCKER_TESTS", "")
 PROJECT = "arbees-feed-test"
-SERVICES = ("pairs", "demo-shard", "demo", "feed", "sim", "demo-redis", "redis")
+SERVICES = ("pairs", "demo-pairs", "demo-shard", "demo", "feed", "sim", "demo-redis", "redis")
 REDIS_PORT, DEMO_REDIS_PORT, DEMO_HTTP_PORT = 6379, 6380, 9465
 DOCKER = shutil.which("docker") or ""
 FILES = (
@@ -87,6 +87,7 @@ def on_the_hosts_network(folder: Path) -> Path:
         },
         "sim": {**own, "command": words_of("sim")[2:]},  # on loopback, not on all addresses
         "demo": {**own, "environment": demo, "healthcheck": {"test": probe}},
+        "demo-pairs": {**own, "environment": [f"ARBEES_REDIS__URL={at_demo_redis}"]},
         "demo-shard": {**own, "command": [*words_of("demo-shard")[:-1], at_demo_redis]},
         "feed": {**own, "environment": ["ARBEES_HTTP__HOST=127.0.0.1"]},
         "pairs": own,
@@ -196,6 +197,19 @@ def test_prices_can_be_read_from_outside(composed: Composed, venue: str) -> None
         *("HGET", f"market:{market}:quote", "status"),
     )
     assert shown == "live"
+
+
+def test_the_demo_prices_what_both_of_its_venues_ask(composed: Composed) -> None:
+    eventually(lambda: composed.demo_redis.hget("feed:pairs:state", "live") == b"6")
+    kept = {pair: composed.demo_redis.hgetall(f"pair:{pair.decode()}") for pair in pairs(composed)}
+    confirmed = [pair for pair, its in kept.items() if its[b"grade"] != b"probable"]
+    assert len(confirmed) == 6
+    assert sum(kept[pair][b"polarity"] == b"inverted" for pair in confirmed) == 1
+
+
+def pairs(composed: Composed) -> list[bytes]:
+    found: list[bytes] = composed.demo_redis.zrange("feed:pairs", 0, -1)
+    return found
 
 
 def test_the_live_feed_and_the_demo_know_nothing_of_each_other(composed: Composed) -> None:

@@ -13,7 +13,7 @@ from arbees_feed.config.sources import ALIASES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ("docker-compose.yml", "docker-compose.override.yml")
-DEMO = ("demo", "demo-shard", "sim")
+DEMO = ("demo", "demo-pairs", "demo-shard", "sim")
 """What runs our image in the demo, beside its Redis."""
 LOCKS = (
     "requirements.lock",

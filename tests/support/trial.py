@@ -27,7 +27,7 @@ class Trial:
 @asynccontextmanager
 async def trial() -> AsyncIterator[Trial]:
     """Run a feed of 20 markets on each venue, as `arbees-feed demo` does."""
-    config = SimConfig(rate=300.0)
+    config = SimConfig(rate=300.0, pairs=True)
     with valkey() as server, valkey() as second:
         url = url_of(server)
         async with SimServer(config) as sim, reading(url) as reader:
