@@ -4,22 +4,23 @@
 
 The screen is the real one: the same reader and the same drawing that the command has, read over
 Redis from a feed in a process of its own. `top.svg` is what it shows after so many seconds,
-`top-small.svg` the same in a terminal of 80 columns by 24 lines, `top-stale.svg` that one 5 s after
-the feed was killed. What it costs is measured by terminal_cost.py.
+`top-pairs.svg` its list of pairs, `top-small.svg` the markets in a terminal of 80 columns by 24
+lines, `top-stale.svg` that one 5 s after the feed was killed. What it costs is measured by
+terminal_cost.py.
 """
 
 import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from arbees_feed.app.embedded import start_server
-from arbees_feed.cli.children import child
+from arbees_feed.cli.children import Child, child
 from arbees_feed.cli.toplines import Line, as_text
 from arbees_feed.cli.topsession import REDRAW_S, Session
 from arbees_feed.cli.topview import View
@@ -27,11 +28,14 @@ from arbees_feed.config import load_settings
 from arbees_feed.config.environment import without_settings
 
 ROOT = Path(__file__).parents[1]
-LARGE, SMALL = (120, 40), (80, 24)
+LARGE, WIDE, SMALL = (120, 40), (120, 24), (80, 24)
 MARKETS, RATE = 80, 1000
 DEAD_S = 5.0
+SETTLED_S = 5.0
+"""Until a list that is just opened is in its order."""
 LEVELS = 4
 SIM_LINES = 7
+SERIES = "KXNFLGAME,KXNBAGAME,KXNHLGAME,KXGOVCA,KXSB,KXPRESPARTY,KXU3"
 
 
 def drawn(lines: Sequence[Line], size: tuple[int, int], path: Path) -> None:
@@ -61,6 +65,25 @@ def is_telling(session: Session) -> bool:
     return book is not None and min(len(book.bids), len(book.asks)) >= LEVELS
 
 
+@asynccontextmanager
+async def everything(url: str, folder: Path) -> AsyncIterator[Child]:
+    """Run simulated venues, a matcher, and a feed, which is yielded."""
+    async with AsyncExitStack() as stack:
+        start = stack.enter_async_context
+        arguments = ["sim", "--kalshi-port=0", "--polymarket-port=0", f"--markets={MARKETS}"]
+        arguments += [f"--rate={RATE}", f"--key-file={folder / 'kalshi.pem'}"]
+        venues = await start(child("sim", arguments, without_settings(), folder / "sim.log"))
+        addresses = dict(line.split("=", 1) for line in await venues.lines(SIM_LINES))
+        redis = f"--set=redis.url={url}"
+        arguments = ["run", "--set=http.port=0", "--set=publish.depth=10", "--set=log.level=error"]
+        arguments += [redis, f"--set=polymarket.top={MARKETS}", f"--set=kalshi.series={SERIES}"]
+        environment = {**without_settings(), **addresses}
+        feed = await start(child("run", arguments, environment, folder / "run.log"))
+        arguments = ["match", "run", redis]
+        await start(child("match", arguments, without_settings(), folder / "match.log"))
+        yield feed
+
+
 async def draw(seconds: float, into: Path) -> None:
     """Start everything, look, kill the feed, look again."""
     async with AsyncExitStack() as stack:
@@ -68,16 +91,7 @@ async def draw(seconds: float, into: Path) -> None:
         server = start_server(None)
         stack.callback(server.stop)
         url = f"redis://127.0.0.1:{server.port}/0"
-        arguments = ["sim", "--kalshi-port=0", "--polymarket-port=0", f"--markets={MARKETS}"]
-        arguments += [f"--rate={RATE}", f"--key-file={folder / 'kalshi.pem'}"]
-        start = stack.enter_async_context
-        venues = await start(child("sim", arguments, without_settings(), folder / "sim.log"))
-        addresses = dict(line.split("=", 1) for line in await venues.lines(SIM_LINES))
-        arguments = ["run", "--set=http.port=0", "--set=publish.depth=10", "--set=log.level=error"]
-        arguments += [f"--set=redis.url={url}", f"--set=polymarket.top={MARKETS}"]
-        arguments += ["--set=kalshi.series=KXNFLGAME,KXNBAGAME,KXNHLGAME,KXGOVCA"]
-        environment = {**without_settings(), **addresses}
-        feed = await start(child("run", arguments, environment, folder / "run.log"))
+        feed = await stack.enter_async_context(everything(url, folder))
         settings = load_settings(None, {"redis.url": url}, environ={}, venue_needed=False)
         session = Session(settings, View())
         async with asyncio.TaskGroup() as group:
@@ -89,6 +103,9 @@ async def draw(seconds: float, into: Path) -> None:
                 lines = await watched(session, LARGE, 1.0)
             drawn(lines, LARGE, into / "top.svg")
             drawn(await watched(session, SMALL, 1.0), SMALL, into / "top-small.svg")
+            view.press("p")
+            drawn(await watched(session, WIDE, SETTLED_S), WIDE, into / "top-pairs.svg")
+            view.press("p")
             feed.kill()
             drawn(await watched(session, SMALL, DEAD_S), SMALL, into / "top-stale.svg")
             following.cancel()

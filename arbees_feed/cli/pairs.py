@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import typer
+from redis.exceptions import ResponseError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +19,7 @@ from arbees_feed.cli.options import (
     settings_from,
 )
 from arbees_feed.cli.output import put, say
-from arbees_feed.cli.prices import AT_ONCE, answer, reachable, read_hashes, read_meta
+from arbees_feed.cli.prices import AT_ONCE, answer, reachable, read_hashes
 from arbees_feed.cli.text import NONE, PRICE_WIDTH, amount, shortened, title_of
 from arbees_feed.cli.waiting import until
 from arbees_feed.config import Settings
@@ -25,10 +27,15 @@ from arbees_feed.core.sharding import chunks
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import SettingsError
 from arbees_feed.pairs.price import PairPrice
+from arbees_feed.pairs.store import PairStore
+from arbees_feed.reader.source import is_wrong_type
 
 GRADES = ("identical", "same_question", "probable")
 _TITLE_WIDTH = 200
-_SEARCHED = ("title", "subtitle", "event_title", "outcome_yes")
+SEARCHED = ("title", "subtitle", "event_title", "outcome_yes")
+"""What of a market's metadata tells what it asks."""
+FIELDS_AT_ONCE = 50
+"""Hashes of which a few fields are asked for in one go: Redis does nothing else meanwhile."""
 _BESIDE_QUESTION = 58
 """Columns of a terminal that all the others take."""
 _LEAST_QUESTION = 10
@@ -127,35 +134,60 @@ async def read_pairs(settings: Settings, only: str | None = None) -> list[Shown]
         members = [only.encode()] if only else []
         if only is None:
             members = await answer(client.zrevrange(names.pairs(), 0, -1))
+        store = PairStore(client, names, timeout_s=settings.redis.io_timeout_s)
         found: list[Shown] = []
         for some in chunks([member.decode(errors="replace") for member in members], AT_ONCE):
             hashes = await read_hashes(client, [names.pair(pair) for pair in some])
-            kalshi = await read_meta(client, names, [f.get("kalshi_id", "") for f in hashes])
-            theirs = [f.get("polymarket_id", "") for f in hashes]
-            polymarket = await read_meta(client, names, theirs)
-            prices = await answer(client.mget([names.pair_last(pair) for pair in some]))
+            kalshi = await _titles(client, names, hashes, "kalshi_id")
+            polymarket = await _titles(client, names, hashes, "polymarket_id")
+            prices = await answer(store.lasts(some))
+            # What a process wrote that is gone is not to be believed.
             running = await answer(client.exists(names.pairs_state()))
-            for pair, fields, here, there, data in zip(
-                some, hashes, kalshi, polymarket, prices, strict=True
-            ):
-                # What a process wrote that is gone is not to be believed.
-                price = _price(data) if running else None
-                if fields:
-                    found.append(Shown(pair, fields, here, there, price))
+            found += [
+                Shown(pair, fields, here, there, prices.get(pair) if running else None)
+                for pair, fields, here, there in zip(some, hashes, kalshi, polymarket, strict=True)
+                if fields
+            ]
         return found
 
 
-def _price(data: bytes | None) -> PairPrice | None:
-    try:
-        return None if data is None else PairPrice.from_msgpack(data)
-    except ValueError:
-        return None
+async def _titles(
+    client: Any, names: Names, hashes: Sequence[Mapping[str, str]], leg: str
+) -> list[Mapping[str, str]]:
+    markets = [fields.get(leg, "") for fields in hashes]
+    return await read_fields(client, [names.meta(market) for market in markets], SEARCHED)
+
+
+async def read_fields(
+    client: Any, keys: Sequence[str], fields: Sequence[str]
+) -> list[Mapping[str, str]]:
+    """Return some fields of hashes, in the order of *keys*: those that are there.
+
+    A key that holds something else has none.
+    """
+    found: list[Mapping[str, str]] = []
+    for some in chunks(keys, FIELDS_AT_ONCE):
+        async with client.pipeline(transaction=False) as pipeline:
+            for key in some:
+                pipeline.hmget(key, fields)
+            answers = await answer(pipeline.execute(raise_on_error=False))
+        found += [_told(fields, values) for values in answers]
+    return found
+
+
+def _told(fields: Sequence[str], values: Any) -> Mapping[str, str]:
+    if isinstance(values, ResponseError) and is_wrong_type(values):
+        return {}
+    if isinstance(values, Exception):
+        raise values
+    told = zip(fields, values, strict=True)
+    return {name: value.decode(errors="replace") for name, value in told if value}
 
 
 def _matches(pair: Shown, words: Sequence[str]) -> bool:
     searched = [pair.pair_id, pair.fields.get("polymarket_id", "")]
     for meta in (pair.kalshi, pair.polymarket):
-        searched += [meta.get(name, "") for name in _SEARCHED]
+        searched += [meta.get(name, "") for name in SEARCHED]
     text = "\n".join(searched).lower()
     return all(word in text for word in words)
 
@@ -241,11 +273,12 @@ def _explain(pair: Shown) -> None:
     if pair.price is not None and pair.price.status != "live":
         put(f"  price       {pair.price.status}: {pair.price.reason}")
     elif pair.price is not None:
-        for number, cost in enumerate(_costs(pair.price)):
+        for number, cost in enumerate(costs_of(pair.price)):
             put(f"  {'price' if not number else '':<10}  {cost}")
 
 
-def _costs(price: PairPrice) -> list[str]:
+def costs_of(price: PairPrice) -> list[str]:
+    """Return what buying both sides costs, either way, in words; of a live price."""
     ways = (
         ("YES at Kalshi, NO at Polymarket", price.yes_at_kalshi_cost, price.yes_at_kalshi_net),
         (

@@ -45,23 +45,26 @@ def top(
     once: bool = typer.Option(False, "--once", help="Once, after two seconds of listening."),
     *,
     sort: Sort = typer.Option(Sort.BUSIEST, "--sort", help="What stands first."),
-    rows: int = typer.Option(ROWS, min=0, help="Markets in a JSON object."),
+    pairs: bool = typer.Option(False, "--pairs", help="Pairs of two venues instead of markets."),
+    rows: int = typer.Option(ROWS, min=0, help="Markets, or pairs, in a JSON object."),
 ) -> None:
     """Show venues, rates, lag, losses and markets on one screen.
 
     It reads Redis and nothing else. Keys: arrows choose a market, enter shows its depth, / searches
-    as you type, s sorts, ? explains, q quits. A price that nobody vouches for is STALE.
+    as you type, s sorts, p shows pairs (see `arbees-feed match run`), ? explains, q quits. A price
+    that nobody vouches for is STALE.
 
     \b
     Examples:
       arbees-feed top
       arbees-feed top kansas city
       arbees-feed top --once --sort widest
+      arbees-feed top --pairs
       arbees-feed top --json | jq -c '.venues[] | [.venue, .state, .prices_per_s]'
     """
     settings = settings_from(config, override, venue_needed=False)
     quiet_log()
-    view = View(sort, " ".join(text or ()))
+    view = View(sort, " ".join(text or ()), shows_pairs=pairs)
     console = Console()
     if json or plain or once or not console.is_terminal or console.is_dumb_terminal:
         form = _json_lines(rows) if json else _plain_lines

@@ -14,6 +14,7 @@ from arbees_feed.cli.toplines import (
     VENUES,
     WARNING,
     Line,
+    Moment,
     cut,
     fit,
     rule,
@@ -21,6 +22,7 @@ from arbees_feed.cli.toplines import (
     spread,
     state_span,
 )
+from arbees_feed.cli.toppairlines import market_pair_lines
 from arbees_feed.cli.topstate import Market, TopState
 from arbees_feed.core.text import clean
 from arbees_feed.core.wire import MarketPrice
@@ -34,15 +36,22 @@ _BAR: Final = _SIDE - _PRICE - _SIZE - 2
 _LABEL: Final = 7
 _LEAST_ID: Final = 12
 _LEAST_RANGE: Final = 0.0002
+_MOST_PAIRS: Final = 2
+_LEAST_BESIDE_PAIRS: Final = 6
+"""Title, quote, and a little of the ladder."""
 
 Level = tuple[float, float]
 
 
-def detail_lines(state: TopState, market: Market, size: tuple[int, int], now_ns: int) -> list[Line]:
+def detail_lines(
+    state: TopState, market: Market, size: tuple[int, int], moment: Moment
+) -> list[Line]:
     """Return a pane of exactly *size* (columns, lines)."""
     width, height = size
     price = state.believed(market)
-    lines = [_title(market, width), _state_line(market, price, width, now_ns)]
+    lines = [_title(market, width), _state_line(market, price, width, moment.now_ns)]
+    for_pairs = width, max(0, min(_MOST_PAIRS, height - _LEAST_BESIDE_PAIRS))
+    lines += market_pair_lines(state.pairs, market.id, for_pairs, moment.now_s)
     rows = height - len(lines)
     ladder = _ladder(state, price, rows)
     chart_width = width - LADDER_WIDTH - 2

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -28,6 +29,22 @@ STATES: Final = {
 }
 
 Justify = Literal["left", "right"]
+Column = tuple[str, int, Justify]
+"""(header, width, where its texts stand)"""
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When and where a screen is drawn."""
+
+    now_s: float
+    """Monotonic."""
+    now_ns: int
+    """Unix time."""
+    width: int
+    height: int
+    source: str = ""
+    keys: bool = True
+    """Whether anybody can press any."""
 
 
 def fit(text: str, width: int, justify: Justify = "left") -> str:
@@ -74,6 +91,31 @@ def state_span(word: str, width: int) -> Span:
     if word in STATES:
         return fit(word, width), STATES[word]
     return fit(word.upper(), width), ALARM
+
+
+def header(columns: Sequence[Column]) -> Line:
+    """Return the line above a table."""
+    return cells(columns, [(name, BOLD) for name, _, _ in columns])
+
+
+def cells(columns: Sequence[Column], spans: Sequence[Span]) -> Line:
+    """Return a line of a table."""
+    line: Line = []
+    for (_, width, justify), (text, style) in zip(columns, spans, strict=True):
+        room = width - len(text)
+        if room > 0 and " on " in style and justify == "left":
+            # The colour of an alarm ends where its word does.
+            line += [(text, style), (" " * (room + 1), PLAIN)]
+        else:
+            line += [(fit(text, width, justify), style), (" ", PLAIN)]
+    return line
+
+
+def chosen(line: Line) -> Line:
+    """Return the row of a table that the next key is about; its first column is of two."""
+    (mark, style), *rest = line
+    marked: Line = [("> ", BOLD), (mark[2:], style), *rest]
+    return [(text, style if style == ALARM else CHOSEN) for text, style in marked]
 
 
 def rule(title: Line, width: int) -> Line:

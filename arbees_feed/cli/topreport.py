@@ -5,9 +5,13 @@ from typing import Any
 
 import msgspec
 
+from arbees_feed.cli.pairs import question_of
 from arbees_feed.cli.text import title_of
+from arbees_feed.cli.toppairs import Pair, Pairs, ages_s, cheaper, legs_of
 from arbees_feed.cli.topstate import Market, TopState
 from arbees_feed.cli.topview import View
+from arbees_feed.pairs.listings import KALSHI, POLYMARKET
+from arbees_feed.pairs.price import LIVE
 
 _TITLE_WIDTH = 200
 
@@ -26,8 +30,11 @@ def json_line(state: TopState, view: View, now_s: float, now_ns: int, rows: int)
         "venues": [_venue(state, name, now_s) for name in sorted(state.venues)],
         "sort": view.sort.value,
         "search": view.text,
-        "list": _markets(state, view.listed[:rows], now_s, now_ns),
+        "list": _markets(state, view.markets.listed[:rows], now_s, now_ns),
+        "pairs": _coverage(state.pairs, now_s),
     }
+    if view.shows_pairs:
+        told["pair_list"] = _pairs(state.pairs, view.pairs.listed[:rows], now_s, now_ns)
     return msgspec.json.encode(told).decode()
 
 
@@ -71,3 +78,35 @@ def _market(state: TopState, market: Market, now_s: float, now_ns: int) -> dict[
         told |= msgspec.structs.asdict(price)
         told |= {"spread": price.spread, "age_s": round((now_ns - price.ts_pub_ns) / 1e9, 3)}
     return told | {"market_id": market.id, "status": "none" if price is None else price.status}
+
+
+def _coverage(pairs: Pairs, now_s: float) -> dict[str, Any] | None:
+    """Return how far a matcher has come; None: none is at work."""
+    word = pairs.matcher(now_s)
+    if word is None:
+        return None
+    counts = {"confirmed": word.found, "live": word.live, "probable": word.probable}
+    return {"state": word.state, **counts}
+
+
+def _pairs(
+    pairs: Pairs, pair_ids: Sequence[str], now_s: float, now_ns: int
+) -> list[dict[str, Any]]:
+    known = (pairs.known.get(pair_id) for pair_id in pair_ids)
+    return [_pair(pairs, pair, now_s, now_ns) for pair in known if pair is not None]
+
+
+def _pair(pairs: Pairs, pair: Pair, now_s: float, now_ns: int) -> dict[str, Any]:
+    price = pairs.believed(pair, now_s)
+    way, ages = cheaper(price), ages_s(price, now_ns)
+    told: dict[str, Any] = msgspec.structs.asdict(price)
+    if price.status == LIVE:
+        told |= dict(zip(("kalshi_age_s", "polymarket_age_s"), ages, strict=True))
+    for venue, market in zip((KALSHI, POLYMARKET), legs_of(price), strict=True):
+        told[f"{venue}_title"] = question_of(market, pairs.titles.get(market, {}))
+    return told | {
+        "yes_at": way.yes_at if way else None,
+        "net": way.cost if way else None,
+        "edge_cents": round(way.edge, 4) if way else None,
+        "size": way.size if way else None,
+    }

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
 from arbees_feed.cli.condition import GONE, NOT_THERE
 from arbees_feed.cli.text import NONE, age, amount, dollars, ms, quoted, shortened, title_of
 from arbees_feed.cli.topdetail import detail_lines
@@ -19,16 +17,21 @@ from arbees_feed.cli.toplines import (
     PLAIN,
     VENUES,
     WARNING,
-    Justify,
+    Column,
     Line,
+    Moment,
     Span,
+    cells,
+    chosen,
     cut,
     fit,
+    header,
     rule,
     spread,
     state_span,
 )
 from arbees_feed.cli.toplist import Sort
+from arbees_feed.cli.toppairlines import pair_detail_lines, pair_list_lines
 from arbees_feed.cli.topstate import NO_REDIS, Market, TopState, Venue
 from arbees_feed.cli.topview import View
 from arbees_feed.core.text import clean
@@ -45,22 +48,6 @@ _DETAIL_SHORT: Final = 9
 _FRESH_S: Final = 1.0
 _RESTING: Final = 0.05
 
-Column = tuple[str, int, Justify]
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """When and where a screen is drawn."""
-
-    now_s: float
-    """Monotonic."""
-    now_ns: int
-    """Unix time."""
-    width: int
-    height: int
-    source: str = ""
-    keys: bool = True
-    """Whether anybody can press any."""
-
 
 def screen_lines(state: TopState, view: View, moment: Moment) -> list[Line]:
     """Return exactly as many lines as the terminal has, each as wide as it."""
@@ -73,14 +60,25 @@ def screen_lines(state: TopState, view: View, moment: Moment) -> list[Line]:
     detail_height = _detail_height(view, height - len(head) - len(foot))
     rows = max(0, height - len(head) - len(foot) - detail_height - 2)
     view.shows_detail = detail_height > 0
-    shown = view.window(rows)[:rows]
-    lines = [*head, _list_title(state, view, width), *_market_lines(state, view, shown, moment)]
+    shown = view.place.window(rows)[:rows]
+    if view.shows_pairs:
+        lines = [*head, *pair_list_lines(state.pairs, view, shown, moment)]
+    else:
+        lines = [*head, _list_title(state, view, width), *_market_lines(state, view, shown, moment)]
     lines += [cut([], width)] * (height - len(lines) - detail_height - len(foot))
-    selected = view.selected()
-    market = None if selected is None else state.market(selected)
-    if detail_height and market is not None:
-        lines += detail_lines(state, market, (width, detail_height), moment.now_ns)
+    if detail_height:
+        lines += _detail(state, view, (width, detail_height), moment)
     return _filled([*lines[: max(0, height - len(foot))], *foot], width, height)
+
+
+def _detail(state: TopState, view: View, size: tuple[int, int], moment: Moment) -> list[Line]:
+    selected, pairs = view.selected() or "", state.pairs
+    if view.shows_pairs and selected in pairs.known:
+        return pair_detail_lines(pairs, pairs.known[selected], size, moment)
+    market = None if view.shows_pairs else state.market(selected)
+    if market is not None:
+        return detail_lines(state, market, size, moment)
+    return [cut([], size[0])] * size[1]  # it has gone
 
 
 def _filled(lines: list[Line], width: int, height: int) -> list[Line]:
@@ -91,7 +89,7 @@ def _filled(lines: list[Line], width: int, height: int) -> list[Line]:
 def _detail_height(view: View, room: int) -> int:
     if view.detail is False or (view.detail is None and room < TALL - 8):
         return 0
-    if not view.listed:
+    if not view.place.listed:
         return 0
     wanted = _DETAIL_TALL if room >= TALL - 8 else _DETAIL_SHORT
     return wanted if room - wanted >= _LEAST_ROWS + 2 else max(0, min(wanted, room))
@@ -104,7 +102,9 @@ def _title(state: TopState, moment: Moment) -> Line:
     time = datetime.fromtimestamp(moment.now_ns / 1e9, UTC).strftime("%H:%M:%S UTC")
     rate = f"{state.message_rate.per_s():,.0f} msg/s"
     left: Line = [("arbees-feed top", BOLD), (f"  {clean(moment.source, 200)}", DIM)]
-    right = [rate, f"{state.malformed:,} unreadable" if state.malformed else "", time]
+    matcher = state.pairs.matcher(moment.now_s)
+    covered = f"pairs {matcher.cross_pairs}" if matcher else ""
+    right = [covered, rate, f"{state.malformed:,} unreadable" if state.malformed else "", time]
     return spread(left, [("  " + "  ".join(filter(None, right)), DIM)], moment.width)
 
 
@@ -122,10 +122,10 @@ _VENUE_COLUMNS: Final[Sequence[Column]] = (
 
 
 def _venue_lines(state: TopState, moment: Moment) -> list[Line]:
-    lines = [_header(_VENUE_COLUMNS)]
+    lines = [header(_VENUE_COLUMNS)]
     for name in sorted(state.venues)[:MOST_VENUES]:
         venue = state.venues[name]
-        lines.append(_cells(_VENUE_COLUMNS, _venue_cells(name, venue, state, moment)))
+        lines.append(cells(_VENUE_COLUMNS, _venue_cells(name, venue, state, moment)))
     if not state.venues:
         lines.append([("no feed writes to this Redis: start one with `arbees-feed run`", WARNING)])
     return lines
@@ -208,7 +208,7 @@ def _columns(width: int) -> list[Column]:
 def _list_title(state: TopState, view: View, width: int) -> Line:
     if view.text or view.typing:
         title: Line = [("search: ", PLAIN), (view.text, BOLD), ("█" if view.typing else "", BOLD)]
-        title.append((f"  {len(view.listed):,} found", DIM))
+        title.append((f"  {len(view.markets.listed):,} found", DIM))
     else:
         title = [(_SORT_TITLES[view.sort], BOLD)]
         title.append((f"  {len(state.book):,} markets", DIM))
@@ -226,18 +226,15 @@ _SORT_TITLES: Final = {
 
 def _market_lines(state: TopState, view: View, shown: Sequence[str], moment: Moment) -> list[Line]:
     columns = _columns(moment.width)
-    lines = [_header(columns)]
-    selected = view.selected()
+    lines = [header(columns)]
+    selected = view.markets.selected()
     for market_id in shown:
         market = state.market(market_id)
         if market is not None:
-            cells = _market_cells(state, market, columns, moment)
-            line = cut(_cells(columns, cells), moment.width)
-            if moment.keys and market_id == selected:
-                line = [("> ", BOLD), (line[0][0][2:], line[0][1]), *line[1:]]
-                line = [(text, style if style == ALARM else CHOSEN) for text, style in line]
-            lines.append(line)
-    if not shown:
+            spans = _market_cells(state, market, columns, moment)
+            line = cut(cells(columns, spans), moment.width)
+            lines.append(chosen(line) if moment.keys and market_id == selected else line)
+    if not view.markets.listed:
         lines.append([(_why_empty(state, view), DIM)])
     return lines
 
@@ -258,16 +255,16 @@ def _market_cells(
     mark = ("! ", ALARM) if status not in ("live", "closed", "none") else ("  ", PLAIN)
     platform = shortened(market.platform, 10)
     wide = moment.width >= WITH_MORE
-    cells: list[Span] = [mark]
-    cells.append((platform if wide else platform[:1].upper(), VENUES.get(platform, PLAIN)))
-    title_width = next(width for header, width, _ in columns if header == "MARKET")
-    cells.append((title_of(market.id, market.meta, title_width), dim))
-    cells.append(state_span(status, min(6, len(status))))
+    spans: list[Span] = [mark]
+    spans.append((platform if wide else platform[:1].upper(), VENUES.get(platform, PLAIN)))
+    title_width = next(width for name, width, _ in columns if name == "MARKET")
+    spans.append((title_of(market.id, market.meta, title_width), dim))
+    spans.append(state_span(status, min(6, len(status))))
     sizes = moment.width >= WITH_SIZES
     if price is None:
-        cells += [("", PLAIN)] * (len(columns) - len(cells))
-        return cells
-    return [*cells, *_price_cells(market, price, moment, sizes=sizes, last=wide)]
+        spans += [("", PLAIN)] * (len(columns) - len(spans))
+        return spans
+    return [*spans, *_price_cells(market, price, moment, sizes=sizes, last=wide)]
 
 
 def _price_cells(
@@ -275,38 +272,22 @@ def _price_cells(
 ) -> list[Span]:
     age_s = (moment.now_ns - price.ts_pub_ns) / 1e9
     fresh = " bold" if age_s < _FRESH_S else ""
-    cells: list[Span] = [(quoted(price.yes_bid, price.yes_bid_size), BID + fresh)]
+    spans: list[Span] = [(quoted(price.yes_bid, price.yes_bid_size), BID + fresh)]
     if sizes:
-        cells.append((amount(price.yes_bid_size), PLAIN))
-    cells.append((quoted(price.yes_ask, price.yes_ask_size), ASK + fresh))
+        spans.append((amount(price.yes_bid_size), PLAIN))
+    spans.append((quoted(price.yes_ask, price.yes_ask_size), ASK + fresh))
     if sizes:
-        cells.append((amount(price.yes_ask_size), PLAIN))
-    cells.append((NONE.ljust(4) if price.spread is None else dollars(price.spread), PLAIN))
+        spans.append((amount(price.yes_ask_size), PLAIN))
+    spans.append((NONE.ljust(4) if price.spread is None else dollars(price.spread), PLAIN))
     if last:
-        cells.append((dollars(price.last_price), DIM))
-    return [*cells, (_rate(market.per_s(moment.now_s)), PLAIN), (age(age_s), DIM)]
+        spans.append((dollars(price.last_price), DIM))
+    return [*spans, (_rate(market.per_s(moment.now_s)), PLAIN), (age(age_s), DIM)]
 
 
 def _rate(per_s: float) -> str:
     if per_s < _RESTING:
         return ""
     return f"{per_s:,.1f}" if per_s < 100 else f"{per_s:,.0f}"  # noqa: PLR2004
-
-
-def _header(columns: Sequence[Column]) -> Line:
-    return _cells(columns, [(header, BOLD) for header, _, _ in columns])
-
-
-def _cells(columns: Sequence[Column], cells: Sequence[Span]) -> Line:
-    line: Line = []
-    for (_, width, justify), (text, style) in zip(columns, cells, strict=True):
-        room = width - len(text)
-        if room > 0 and " on " in style and justify == "left":
-            # The colour of an alarm ends where its word does.
-            line += [(text, style), (" " * (room + 1), PLAIN)]
-        else:
-            line += [(fit(text, width, justify), style), (" ", PLAIN)]
-    return line
 
 
 # -- the foot --------------------------------------------------------------------------------------
@@ -320,7 +301,8 @@ def _foot(view: View, moment: Moment) -> list[Line]:
     else:
         hold = "free" if view.held else "hold"
         depth = "list" if view.shows_detail else "depth"
-        keys = [("↑↓", "choose"), ("enter", depth), ("/", "search"), ("s", "sort")]
+        keys = [("↑↓", "choose"), ("enter", depth), ("/", "search")]
+        keys += [("p", "markets")] if view.shows_pairs else [("s", "sort"), ("p", "pairs")]
         keys += [("space", hold), ("?", "help"), ("q", "quit")]
     line: Line = []
     for key, does in keys:
@@ -329,10 +311,11 @@ def _foot(view: View, moment: Moment) -> list[Line]:
 
 
 _HELP: Final = (
-    ("↑ ↓  j k", "choose a market; page up, page down, home, end: further"),
-    ("enter", "show the chosen market in depth, or the list alone"),
+    ("↑ ↓  j k", "choose one; page up, page down, home, end: further"),
+    ("enter", "show the chosen one in depth, or the list alone"),
     ("/", "search as you type: titles, events, outcomes, ids; esc leaves"),
-    ("s", "sort: busiest, widest, stale first"),
+    ("s", "sort markets: busiest, widest, stale first"),
+    ("p", "pairs: the same question on two venues; or markets again"),
     ("space", "hold the order of the list, or let it move again"),
     ("Ctrl-L", "draw the screen again"),
     ("q, Ctrl-C", "quit"),
@@ -342,6 +325,8 @@ _HELP: Final = (
     ("GAPS", "holes that the feed saw in what the venue sent"),
     ("LOST", "prices that were published and did not reach this reader"),
     ("MSG/S", "price messages of a market per second, of late"),
+    ("EDGE", "cents that both sides of a pair pay beyond their cost, fees included"),
+    ("YES", "where to buy YES for that; NO at the other venue"),
     ("! STALE", "not to be traded on: the feed is gone, or the price in doubt"),
 )
 

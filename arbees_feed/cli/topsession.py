@@ -10,10 +10,11 @@ from arbees_feed.cli.facts import POLICY, Facts
 from arbees_feed.cli.prices import AT_ONCE, Intake, entered, reader_of, url_to_read
 from arbees_feed.cli.topdepth import Depth
 from arbees_feed.cli.topkeys import Keys
-from arbees_feed.cli.toplines import Line
+from arbees_feed.cli.toplines import Line, Moment
 from arbees_feed.cli.toplist import RERANK_S, listed
+from arbees_feed.cli.toppairfacts import PairFacts, Wanted
 from arbees_feed.cli.topreport import json_line
-from arbees_feed.cli.topscreen import Moment, screen_lines
+from arbees_feed.cli.topscreen import screen_lines
 from arbees_feed.cli.topstate import TopState
 from arbees_feed.cli.topterminal import Terminal
 from arbees_feed.cli.topview import View
@@ -58,7 +59,11 @@ class Session:
         self._facts = Facts(
             settings.redis, self.state, venues=reader.venues, untitled=self._take_untitled
         )
+        self._shown_pairs: Sequence[str] = ()
         self._depth = Depth(settings.redis, self.state.on_book)
+        self._pairs = PairFacts(settings.redis, self.state.pairs)
+        if view.shows_pairs:
+            self._look_at_pairs(())
         self._sleep = sleep
         self._monotonic = monotonic
         self._time_ns = time_ns
@@ -77,7 +82,7 @@ class Session:
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read())
-            for service in (self._facts, self._depth):
+            for service in (self._facts, self._depth, self._pairs):
                 group.create_task(
                     keep_running(service, policy=POLICY, on_failure=self._note_failure)
                 )
@@ -85,6 +90,8 @@ class Session:
     def _note_failure(self, service: str, error: Exception, _delay_s: float) -> None:
         if service == self._facts.name:
             self.state.no_facts = str(error)
+        elif service == self._pairs.name:
+            self.state.pairs.trouble = str(error)
 
     async def _read(self) -> None:
         async with entered(self.reader):
@@ -132,52 +139,69 @@ class Session:
         if view.stirred:
             self._facts.seek(view.text)
         # What was joined or found since the last list is in none yet.
-        of = (state.stats.joins, state.found, len(state.markets) if not view.listed else 0)
+        of: object = (state.stats.joins, state.found, len(state.markets) * (not view.place.listed))
+        if view.shows_pairs:
+            of = (state.pairs.is_whole, len(state.pairs.known) * (not view.place.listed))
         settling = state.warm_s < _SETTLING_S
-        # What a search has found does not depend on the time.
+        # What a search has found does not depend on the time; what pairs are worth does.
         due = now_s - self._listed_s >= (1.0 if settling else RERANK_S)
-        due = due and not (view.held or view.text)
+        due = due and not (view.held or (view.text and not view.shows_pairs))
         if not (due or view.stirred or of != self._listed_for):
             return
         self._listed_for = of
         self.relist()
         if not settling:
-            view.keep()
+            view.place.keep()
 
     def relist(self) -> None:
         """Put the list in the order of this moment."""
         view, now_s = self.view, self._monotonic()
         self._listed_s = now_s
         view.stirred = False
-        view.listed = listed(self.state, view.sort, view.text, now_s)
+        if view.shows_pairs:
+            view.pairs.listed = self.state.pairs.listed(view.text)
+        else:
+            view.markets.listed = listed(self.state, view.sort, view.text, now_s)
 
     def lines(self, width: int, height: int, *, keys: bool) -> list[Line]:
         """Draw the screen, and ask for what is missing on it."""
-        now_s = self._monotonic()
+        now_s, view = self._monotonic(), self.view
         moment = Moment(now_s, self._time_ns(), width, height, self._source, keys)
-        lines = screen_lines(self.state, self.view, moment)
-        selected = self.view.selected()
-        self._look(self.view.window(self.view.rows), now_s)
-        if selected is not None:
+        lines = screen_lines(self.state, view, moment)
+        deep = view.selected() if view.shows_detail else None
+        if view.shows_pairs:
+            self._depth.look_at(None)
+            self._look_at_pairs(view.pairs.window(view.pairs.rows), deep)
+            return lines
+        self._look(view.markets.window(view.markets.rows), now_s)
+        if (selected := view.selected()) is not None:
             self.state.follow([selected])
-        self._depth.look_at(selected if self.view.shows_detail else None)
+        self._depth.look_at(deep)
+        self._pairs.look_at(Wanted(market=deep))
         return lines
 
     def report(self, rows: int) -> str:
         """Return one JSON object of what is known, and ask for what is missing in it."""
         now_s = self._monotonic()
-        self._look(self.view.listed[:rows], now_s)
+        if self.view.shows_pairs:
+            self._look_at_pairs(self.view.pairs.listed[:rows])
+        self._look(self.view.markets.listed[:rows], now_s)
         return json_line(self.state, self.view, now_s, self._time_ns(), rows)
 
     def _look(self, shown: Sequence[str], now_s: float) -> None:
         """Note what is shown, and ask for titles; so too for what may be shown next."""
         self._shown = shown
-        first = self.view.first
-        near = [*self.view.listed[first : first + AHEAD], *shown]
+        first = self.view.markets.first
+        near = [*self.view.markets.listed[first : first + AHEAD], *shown]
         self.state.follow(near)
         if wanted := self.state.untitled(near, now_s):
             self._untitled = [*self._untitled, *wanted][-AT_ONCE:]
             self._facts.ask()
+
+    def _look_at_pairs(self, shown: Sequence[str], deep: str | None = None) -> None:
+        """Ask for these pairs, and for what is known of one that is shown in depth."""
+        self._shown_pairs = shown
+        self._pairs.look_at(Wanted(listing=True, shown=tuple(shown), pair=deep))
 
     def is_warm(self) -> bool:
         """Whether enough was heard to tell rates from."""
@@ -185,6 +209,8 @@ class Session:
 
     def is_titled(self) -> bool:
         """Whether the titles of all that was drawn last are known."""
+        if self.view.shows_pairs:
+            return self.state.pairs.is_whole and not self.state.pairs.untitled(self._shown_pairs)
         markets = (self.state.market(market_id) for market_id in self._shown)
         return all(market is None or market.meta for market in markets)
 

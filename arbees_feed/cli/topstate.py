@@ -14,6 +14,7 @@ import msgspec
 from arbees_feed.cli.board import Rate, VenueLine
 from arbees_feed.cli.condition import condition_of, was_heard
 from arbees_feed.cli.text import without_quote
+from arbees_feed.cli.toppairs import Pairs
 from arbees_feed.core.wire import MarketPrice
 from arbees_feed.reader import ReaderStats, VenueLife
 
@@ -112,6 +113,7 @@ class TopState:
         """Messages with the depth of a market: none means that the feed does not send any."""
         self.found: tuple[str, Sequence[str]] = ("", ())
         """(the text that was looked for, ids of markets, best first)"""
+        self.pairs = Pairs()
         self.message_rate = Rate()
         self.stirred: dict[str, Market] = {}
         """Markets that may be among the busiest: those that were, and all that moved since."""

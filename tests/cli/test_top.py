@@ -17,14 +17,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
+from support.pairprices import NAMES, pair_price, write_pair, write_word
 from support.patience import within
 from support.prices import price
 from support.processes import COMMAND, Feed, Run, process, running_venues, wait_for
 
 from arbees_feed.config.environment import without_settings
 from arbees_feed.core.wire import MarketPrice
+from arbees_feed.pairs.price import PairPrice
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal and signals"),
@@ -291,6 +294,65 @@ def test_redis_that_goes_is_told_at_once_and_comes_back(server: str) -> None:
             shown.until(lambda: "! REDIS" not in shown.text())
 
 
+PAIR = pair_price("KXGAME-KC.0000aaaa")
+
+
+def publish_pair(client: "redis.Redis[bytes]", **more: object) -> None:
+    """Write a newer price of the pair, as a matcher does."""
+    changed = msgspec.structs.replace(PAIR, **more)
+    client.set(NAMES.pair_last(PAIR.pair_id), changed.to_msgpack())
+
+
+@pytest.fixture
+def paired(server: str) -> Iterator["redis.Redis[bytes]"]:
+    """A client of a server with a matcher's word, a pair, and one of its markets."""
+    with redis.Redis.from_url(server) as client:
+        write_word(client)
+        write_pair(client, PAIR, conflicts="postponement")
+        client.hset(NAMES.meta("KXGAME-KC"), mapping={"title": "Will Kansas City win?"})
+        client.set("market:KXGAME-KC:last", price("KXGAME-KC").to_msgpack())
+        client.sadd("feed:markets:kalshi", "KXGAME-KC")
+        yield client
+
+
+def test_a_person_sees_pairs_live_in_depth_and_beside_a_market(
+    server: str, paired: "redis.Redis[bytes]"
+) -> None:
+    with screen("top", "--set", f"redis.url={server}", size=(100, 24)) as shown:
+        shown.until(r"^arbees-feed top .* pairs 1/2 ")
+        shown.press("p")
+        shown.until(r"^>  Will Kansas City win\? +\+3\.00 0\.9700 +25 K +0\.40/0\.42 ")
+        publish_pair(paired, yes_at_kalshi_net=1.0125, kalshi_ask=0.4625)
+        shown.until(r"^>  Will Kansas City win\? +-1\.25 1\.0125 +25 K +0\.40/0\.4625 ")
+        shown.press("\r")
+        shown.until(r"^conflicts +postponement")
+        publish_pair(paired, status="stale", reason="kalshi: stale")
+        shown.until(r"^>  Will Kansas City win\? +STALE +kalshi: stale")
+        publish_pair(paired)
+        shown.press("p")
+        shown.until(r"^pair  polymarket  same  7aaaa .*\+3\.00 ¢ for 25, YES at kalshi")
+        paired.delete(NAMES.pairs_state())
+        shown.until(lambda: "pairs 1/2" not in shown.text())
+        shown.until(r"^pair  polymarket  same  7aaaa .* STALE")
+        shown.press("q")
+        assert shown.ended() == 0
+
+
+def test_pairs_are_not_believed_while_redis_is_away(
+    server: str, paired: "redis.Redis[bytes]"
+) -> None:
+    with screen("top", "--pairs", "--set", f"redis.url={server}") as shown:
+        shown.until(r"^>  .* \+3\.00 ")
+        paired.config_set("maxclients", 1)
+        for kind in ("pubsub", "normal"):
+            paired.client_kill_filter(_type=kind, skipme=True)
+        shown.until(" ! REDIS: ")
+        shown.until(r"^>  .* STALE  ")
+        assert "pairs 1/2" not in shown.text()
+        paired.config_set("maxclients", 100)
+        shown.until(r"^>  .* \+3\.00 ")
+
+
 def test_no_color_means_none(feed: Feed) -> None:
     with screen("top", *feed.here, NO_COLOR="1") as shown:
         shown.until(" live ")
@@ -324,7 +386,9 @@ def test_once_prints_one_screen_of_plain_text(cli: Run, feed: Feed) -> None:
     widths = [float(row.split()[-1]) for row in _quoted(done.stdout)]
     assert len(widths) > 10
     assert max(widths) == widths[0]
-    assert all(re.search(r" (at|Will|above|cut|keep|win|price) ", row) for row in lines[6:16])
+    drawn = [row for row in lines if re.match(r" +[KP] ", row)]
+    assert len(drawn) > 10
+    assert not [row for row in drawn if re.match(r" +[KP] (KX|\d{9})", row)], "a title, not an id"
 
 
 def _quoted(text: str) -> list[str]:
@@ -402,3 +466,27 @@ def test_once_fails_when_nothing_can_be_heard(cli: Run, server: str) -> None:
     done = cli("top", "--once", "--set", f"redis.url={url}")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"arbees-feed: redis: NOPERM .*\n", done.stderr)
+
+
+def test_pairs_in_a_script(cli: Run, server: str, paired: "redis.Redis[bytes]") -> None:
+    here = ("--set", f"redis.url={server}")
+    done = cli("top", "--pairs", "--once", *here, env={"COLUMNS": "100", "LINES": "20"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^ +Will Kansas City win\? +\+3\.00 0\.9700 ", done.stdout, re.MULTILINE)
+    told = json.loads(cli("top", "--pairs", "--json", "--once", "kansas", *here).stdout)
+    counts = {"confirmed": 2, "live": 1, "probable": 1}
+    assert (told["pairs"], told["list"]) == ({"state": "live", **counts}, [])
+    (pair,) = told["pair_list"]
+    assert pair.keys() > set(PairPrice.__struct_fields__)
+    assert (pair["kalshi_title"], pair["polymarket_title"]) == ("Will Kansas City win?", "7aaaa")
+    assert (pair["yes_at"], pair["net"], pair["edge_cents"], pair["size"]) == (
+        "kalshi", 0.97, 3.0, 25.0
+    )  # fmt: skip
+
+
+def test_pairs_without_a_matcher_say_how_to_start_one(cli: Run, server: str) -> None:
+    here = ("--set", f"redis.url={server}")
+    done = cli("top", "--pairs", "--once", *here)
+    assert "no matcher is at work: start one with `arbees-feed match run`" in done.stdout
+    told = json.loads(cli("top", "--pairs", "--json", "--once", *here).stdout)
+    assert (told["pairs"], told["pair_list"]) == (None, [])

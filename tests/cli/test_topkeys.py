@@ -43,8 +43,8 @@ def test_what_means_nothing_here_is_dropped(data: bytes) -> None:
 @pytest.fixture
 def view() -> View:
     made = View()
-    made.listed = [f"M{number}" for number in range(20)]
-    made.window(5)
+    made.markets.listed = [f"M{number}" for number in range(20)]
+    made.markets.window(5)
     return made
 
 
@@ -56,18 +56,18 @@ def press(view: View, *keys: str) -> None:
 def test_a_choice_moves_through_the_list_and_the_window_follows(view: View) -> None:
     assert view.selected() == "M0"
     press(view, "down", "down")
-    assert (view.selected(), view.first) == ("M2", 0)
+    assert (view.selected(), view.markets.first) == ("M2", 0)
     press(view, "page down")
-    assert (view.selected(), view.window(5)) == ("M7", ["M3", "M4", "M5", "M6", "M7"])
+    assert (view.selected(), view.markets.window(5)) == ("M7", ["M3", "M4", "M5", "M6", "M7"])
     press(view, "end", "down")
-    assert (view.selected(), view.first) == ("M19", 15)
+    assert (view.selected(), view.markets.first) == ("M19", 15)
     press(view, "home", "up")
-    assert (view.selected(), view.first) == ("M0", 0)
+    assert (view.selected(), view.markets.first) == ("M0", 0)
 
 
 def test_what_was_chosen_stays_so_wherever_it_goes(view: View) -> None:
     press(view, "down", "down")
-    view.listed = ["X", "Y", *reversed(view.listed)]
+    view.markets.listed = ["X", "Y", *reversed(view.markets.listed)]
     assert view.selected() == "M2"
     press(view, "down")
     assert view.selected() == "Y", "from the top of what is on view"
@@ -75,7 +75,7 @@ def test_what_was_chosen_stays_so_wherever_it_goes(view: View) -> None:
 
 def test_typing_searches_and_escape_leaves(view: View) -> None:
     press(view, "down", "/", "k", "q", " ", "s", "backspace", "s")
-    assert (view.text, view.typing, view.done, view.chosen) == ("kq s", True, False, None)
+    assert (view.text, view.typing, view.done, view.markets.chosen) == ("kq s", True, False, None)
     press(view, "word")
     assert view.text == "kq"
     press(view, "enter")
@@ -99,7 +99,7 @@ def test_the_order_goes_round(view: View) -> None:
 
 def test_depth_is_of_what_is_selected_and_goes_again(view: View) -> None:
     press(view, "enter")
-    assert (view.detail, view.chosen) == (True, "M0")
+    assert (view.detail, view.markets.chosen) == (True, "M0")
     view.shows_detail = True
     press(view, "enter")
     assert view.detail is False
@@ -121,14 +121,36 @@ def test_an_empty_list_takes_every_key() -> None:
 
 
 def test_what_is_looked_at_changes_only_when_it_leaves_the_view(view: View) -> None:
-    view.keep()
-    view.listed = ["NEW", *view.listed]
-    view.keep()
+    view.markets.keep()
+    view.markets.listed = ["NEW", *view.markets.listed]
+    view.markets.keep()
     assert view.selected() == "M0"
     press(view, "down")
     assert view.selected() == "M1", "the next step starts there"
     press(view, "escape")
-    view.keep()
-    view.listed = [*view.listed[5:], "NEW"]
-    view.keep()
-    assert view.selected() == view.listed[0]
+    view.markets.keep()
+    view.markets.listed = [*view.markets.listed[5:], "NEW"]
+    view.markets.keep()
+    assert view.selected() == view.markets.listed[0]
+
+
+def test_pairs_have_a_list_and_a_choice_of_their_own(view: View) -> None:
+    view.pairs.listed = ["P0", "P1", "P2"]
+    press(view, "down", "p")
+    assert (view.shows_pairs, view.stirred, view.selected()) == (True, True, "P0")
+    press(view, "down", "s", "enter")
+    assert (view.selected(), view.pairs.chosen, view.sort) == ("P1", "P1", Sort.BUSIEST)
+    press(view, "p")
+    assert (view.shows_pairs, view.selected()) == (False, "M1")
+
+
+def test_a_search_holds_for_both_lists_and_escape_leaves_pairs_last(view: View) -> None:
+    view.pairs.listed = ["P0", "P1"]
+    press(view, "p", "/", "p", "enter", "down", "p")
+    assert (view.text, view.markets.chosen, view.pairs.chosen) == ("p", None, "P1")
+    press(view, "p", "escape")
+    assert (view.text, view.pairs.chosen, view.shows_pairs) == ("", None, True)
+    press(view, "down", "escape")
+    assert (view.pairs.chosen, view.shows_pairs) == (None, True)
+    press(view, "escape")
+    assert (view.shows_pairs, view.detail) == (False, None)

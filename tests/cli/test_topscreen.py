@@ -11,9 +11,9 @@ from support.terminal import Told, beating
 
 from arbees_feed.cli.text import without_quote
 from arbees_feed.cli.topdetail import EIGHTHS
-from arbees_feed.cli.toplines import BOLD, PLAIN, Line, as_plain, cut, fit
+from arbees_feed.cli.toplines import BOLD, PLAIN, Line, Moment, as_plain, cut, fit
 from arbees_feed.cli.toplist import Sort, listed
-from arbees_feed.cli.topscreen import Moment, screen_lines
+from arbees_feed.cli.topscreen import screen_lines
 from arbees_feed.cli.topstate import TopState
 from arbees_feed.cli.topterminal import Painter
 from arbees_feed.cli.topview import View
@@ -60,7 +60,7 @@ def drawn(
     state: TopState, view: View | None = None, size: tuple[int, int] = (80, 24), now_s: float = 10.0
 ) -> list[Line]:
     view = view or View()
-    view.listed = listed(state, view.sort, view.text, now_s)
+    view.markets.listed = listed(state, view.sort, view.text, now_s)
     moment = Moment(now_s, NOW_NS, *size, "redis://127.0.0.1:6379/0")
     return screen_lines(state, view, moment)
 
@@ -154,7 +154,7 @@ def test_text_of_others_cannot_act_on_the_terminal(
     state.no_facts = EVIL
     state.tick(1.0, "")
     view = View()
-    view.detail, view.chosen = True, EVIL
+    view.detail, view.markets.chosen = True, EVIL
     lines = drawn(state, view, size)
     text = "\n".join(part for line in lines for part, _ in line)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
@@ -168,7 +168,7 @@ def test_text_of_others_cannot_act_on_the_terminal(
 
 def depth_of(state: TopState, size: tuple[int, int] = (80, 24)) -> list[str]:
     view = View()
-    view.detail, view.chosen = True, "M00"
+    view.detail, view.markets.chosen = True, "M00"
     lines = [as_plain(line) for line in drawn(state, view, size)]
     start = next(n for n, line in enumerate(lines) if line.startswith("── Will Kansas City"))
     return lines[start:]

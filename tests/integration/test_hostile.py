@@ -95,6 +95,8 @@ async def contents(client: Any, key: bytes) -> Any:
             return await client.smembers(key)
         case b"zset":
             return await client.zrange(key, 0, -1)
+        case b"none":  # it has gone since it was listed
+            return None
         case kind:
             raise AssertionError(f"{key!r} is a {kind!r}")
 
