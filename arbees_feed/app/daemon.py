@@ -16,22 +16,18 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from arbees_feed.app import readings
-from arbees_feed.app.explain import Explainer
-from arbees_feed.app.overview import FeedOverview, Parts
+from arbees_feed.app.inside import Inside
 from arbees_feed.app.plan import plans
 from arbees_feed.app.venue import Tap, Venue
-from arbees_feed.config import Settings, redact_url
+from arbees_feed.config import KalshiSettings, Settings, redact_url
 from arbees_feed.config.forms import EMBEDDED
-from arbees_feed.config.keys import load_credentials
 from arbees_feed.core.backoff import Backoff
+from arbees_feed.core.venue import Credentials
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import FatalError
 from arbees_feed.feed.service import Runnable
 from arbees_feed.log import RateLimitedWarnings
-from arbees_feed.ops.http import Readiness, serve
 from arbees_feed.ops.matcher import MatcherWatch
-from arbees_feed.ops.metrics import Metrics
 from arbees_feed.ops.stalls import Stalls
 from arbees_feed.publish.custody import Custody
 from arbees_feed.publish.leftovers import Leftovers
@@ -59,6 +55,9 @@ _REDIS_POLICY = Policy(
 )
 
 
+Services = Sequence[Runnable]
+
+
 class Running(msgspec.Struct, frozen=True):
     """Where a started daemon can be found."""
 
@@ -78,7 +77,7 @@ class Daemon:
         """
         self._settings = settings
         self._tap = tap
-        self._plans = plans(settings, load_credentials(settings.kalshi))
+        self._plans = plans(settings, _credentials(settings.kalshi))
         self._session = time.time_ns()
         self._names = Names(settings.redis.key_prefix)
         self.venues: list[Venue] = []
@@ -108,18 +107,23 @@ class Daemon:
             subscribers = SubscriberWatch(client)
             stalls = Stalls(RateLimitedWarnings(_log, interval_s=10.0))
             matcher = MatcherWatch(client, self._names, RateLimitedWarnings(_log))
-            sources = readings.of_all(self.venues, publisher, subscribers)
-            restarts = readings.restart_readings([supervisor, redis_supervisor])
-            metrics = Metrics([stalls.readings, matcher.readings, *sources, restarts])
-            health = _Health(self.venues, publisher, self._left)
-            parts = Parts(self.venues, publisher, stalls, health, matcher, client, self._names)
-            overview = FeedOverview(parts)
-            http_url = await self._serve(stack, health, metrics, overview)
+            inside = Inside(
+                venues=self.venues,
+                publisher=publisher,
+                left=self._left,
+                subscribers=subscribers,
+                stalls=stalls,
+                matcher=matcher,
+                supervisors=(supervisor, redis_supervisor),
+                redis=client,
+                names=self._names,
+            )
+            http_url, answering = await self._serve(stack, inside)
             on_ready(Running(redact_url(url), http_url, tuple(v.venue for v in self.venues)))
             writing: list[Runnable] = [publisher, _Clock(publisher), *self._left]
             custody = Custody(client, self._names, publisher.outlets.sample, publisher)
             watches: list[Runnable] = [stalls, subscribers, self._rivals(client), matcher, custody]
-            feeding: list[Runnable] = [board, overview, *watches]
+            feeding: list[Runnable] = [board, *answering, *watches]
             feeding += (service for venue in self.venues for service in venue.services())
             async with _running(redis_supervisor, writing):
                 await supervisor.run(feeding, stop)
@@ -204,22 +208,16 @@ class Daemon:
             for venue in self.venues
         ]
 
-    async def _serve(
-        self, stack: AsyncExitStack, health: "_Health", metrics: Metrics, overview: FeedOverview
-    ) -> str | None:
+    async def _serve(self, stack: AsyncExitStack, inside: Inside) -> tuple[str | None, Services]:
+        """Return the endpoint's URL, if it is on, and the services behind it."""
         http = self._settings.http
         if not http.enabled:
-            return None
-        return await stack.enter_async_context(
-            serve(
-                http.host,
-                http.port,
-                health=health,
-                metrics=metrics,
-                explains=Explainer(self.venues, self._names),
-                overview=overview,
-            )
-        )
+            return None, ()
+        # Here, for it brings a web server: a tenth of the start of a feed that has none.
+        from arbees_feed.app.endpoint import endpoint  # noqa: PLC0415
+
+        url, overview = await stack.enter_async_context(endpoint(http, inside))
+        return url, (overview,)
 
     # -- end ---------------------------------------------------------------------------------------
 
@@ -277,28 +275,13 @@ class _Clock:
             self._publisher.tick(time.monotonic())
 
 
-class _Health:
-    """Whether prices can be relied on now."""
+def _credentials(kalshi: KalshiSettings) -> Credentials | None:
+    if not kalshi.active:
+        return None
+    # Here, for it brings the cryptography package, which a feed without a key has no use for.
+    from arbees_feed.config.keys import load_credentials  # noqa: PLC0415
 
-    def __init__(
-        self, venues: Sequence[Venue], publisher: Publisher, left: Sequence[Leftovers]
-    ) -> None:
-        self._venues = venues
-        self._publisher = publisher
-        self._left = left
-
-    def readiness(self) -> Readiness:
-        """Return which venues have no live data, and whether Redis takes what we write."""
-        missing = {}
-        for venue in self._venues:
-            state, reason = venue.state()
-            if state != "live":
-                missing[venue.venue] = f"{state.value}: {reason}" if reason else state.value
-        if problem := self._publisher.problem:
-            missing["redis"] = problem
-        elif not all(left.done for left in self._left):
-            missing["redis"] = "no heartbeat yet: what a former session left is to be marked first"
-        return Readiness(missing)
+    return load_credentials(kalshi)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from typing import Literal
 
 from arbees_feed.app.venue import Venue
 from arbees_feed.core.model import Liveness
-from arbees_feed.ops.metrics import Durations, Sample
+from arbees_feed.ops.samples import Durations, Sample
 from arbees_feed.publish.service import Publisher
 from arbees_feed.publish.subscribers import SubscriberWatch
 from arbees_feed.supervisor import Supervisor

@@ -3,8 +3,9 @@
 import asyncio
 import ctypes
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import typer
 
@@ -49,7 +50,7 @@ def run(
     daemon = Daemon(settings)
 
     async def main(stop: asyncio.Event) -> None:
-        await daemon.run(stop, _announce if embedded else _stay_silent)
+        await daemon.run(stop, partial(_ready, _announce if embedded else _stay_silent))
 
     _tune_memory()
     run_until_stopped(main)
@@ -79,6 +80,11 @@ def _tune_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     with suppress(OSError, AttributeError):  # another libc
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
+def _ready(announce: Callable[[Running], None], running: Running) -> None:
+    gc.freeze()  # what was loaded since, as the settings wanted it, stays as well
+    announce(running)
 
 
 def _announce(running: Running) -> None:

@@ -20,8 +20,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from arbees_feed.core.text import is_name
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import RedisUnavailable
-from arbees_feed.ops.metrics import Sample
 from arbees_feed.ops.overview import PairsNow
+from arbees_feed.ops.samples import Sample
 
 _log = structlog.get_logger("arbees_feed.matcher")
 

@@ -4,44 +4,16 @@ The feed counts in plain integers and `LatencyHistogram`s; providers turn these 
 the time of a scrape, so that counting costs nothing but an addition.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
+from collections.abc import Iterable, Iterator
 
-import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from arbees_feed.core.histogram import LatencyHistogram
+from arbees_feed.ops.samples import Durations, Provider, Sample
 
 PREFIX = "arbees_feed_"
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One number. The name carries its unit and comes without prefix: `publish_lag_seconds`.
-
-    The names of counters end in `_total`.
-    """
-
-    name: str
-    help: str
-    kind: Literal["counter", "gauge"]
-    value: float
-    labels: Mapping[str, str] = {}
-
-
-class Durations(msgspec.Struct, frozen=True, kw_only=True):
-    """One histogram; the name ends in `_seconds`."""
-
-    name: str
-    help: str
-    histogram: LatencyHistogram
-    labels: Mapping[str, str] = {}
-
-
-Provider = Callable[[], Iterable[Sample | Durations]]
-"""Returns the numbers of one part of the feed as they are now."""
 
 
 class Metrics:

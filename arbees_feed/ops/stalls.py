@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 
 from arbees_feed.core.histogram import LatencyHistogram
-from arbees_feed.ops.metrics import Durations, Sample
+from arbees_feed.ops.samples import Durations, Sample
 
 EVERY_S: Final = 0.1
 STALL_S: Final = 0.1

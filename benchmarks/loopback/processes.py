@@ -21,7 +21,9 @@ from loopback import reader, venue
 from loopback.tapes import MARK
 
 _SPAWN = multiprocessing.get_context("spawn")
-KEPT = {k: v for k, v in os.environ.items() if not k.startswith(("ARBEES_", "KALSHI_"))}
+# Without PYTHONDONTWRITEBYTECODE, as what is installed has its bytecode beside it.
+_LEFT_OUT = ("ARBEES_", "KALSHI_", "PYTHONDONTWRITEBYTECODE")
+KEPT = {k: v for k, v in os.environ.items() if not k.startswith(_LEFT_OUT)}
 BENCHMARKS = Path(__file__).parents[1]
 
 
