@@ -5,6 +5,7 @@ here, because only all readings together say which table: "Cleveland" is a team 
 the ticker names.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -12,6 +13,7 @@ from arbees_feed.matching.frame import Builder, Frame
 from arbees_feed.matching.placeholders import Pairs
 from arbees_feed.matching.ranges import on_grid
 from arbees_feed.matching.tables import PERSON, country, data, entity
+from arbees_feed.matching.variants import by_itself, countries, variants
 
 Reading = tuple[str, Pairs]
 """A source ("title") and what it tells."""
@@ -39,6 +41,9 @@ class Readings:
         self.told: list[Reading] = []
         self.weak: list[Reading] = []
         self.caveats: tuple[str, ...] = ()
+        self.names: Sequence[str] = ()
+        """Titles and slugs of the market and its event."""
+        self.rules = ""
 
     def tell(self, source: str, pairs: Pairs) -> None:
         """Add what *source* tells, if anything."""
@@ -57,6 +62,10 @@ class Readings:
         named = [name for name, says in _sources() if any(one in rules for one in says)]
         if len(named) == 1:
             self.guess("rules", (("source", named[0]),))
+
+    def note_texts(self, names: Sequence[str], rules: str) -> None:
+        """Note titles, slugs and folded rules, for what they tell beside the question."""
+        self.names, self.rules = names, rules
 
     def find(self, name: str) -> str:
         """Return the first value told for *name*."""
@@ -125,6 +134,7 @@ def _finish(builder: Builder, readings: Readings) -> None:
         found = country(builder.get("subject"))
         if found:
             builder.replace("subject", f"country:{found}")
+    _tell_apart(builder, readings)
     grid = data("economics")["grids"].get(builder.get("indicator"))
     if grid and builder.get("range"):
         builder.replace("range", on_grid(builder.get("range"), grid))
@@ -136,6 +146,17 @@ def _finish(builder: Builder, readings: Readings) -> None:
     row = data("competitions").get(builder.get("competition"), {})
     if row.get("lone_year") == "ambiguous" and builder.source("season") == "title":
         builder.replace("season", "" if readings.find("lone_year") else builder.get("season"))
+
+
+def _tell_apart(builder: Builder, readings: Readings) -> None:
+    """Write what tells questions apart that are worded alike: variants, and another country."""
+    own = by_itself(builder.get("league"), builder.get("competition"))
+    told = own | variants(readings.names, readings.rules)
+    builder.put("variant", " ".join(sorted(told)), "texts")
+    if builder.get("kind") in ("figure", "count"):
+        # "Monthly inflation in January" is Argentina's where the event says so.
+        for one in sorted(countries(readings.names, readings.rules)):
+            builder.put("place", one if one == "us" else f"country {one}", "texts")
 
 
 def _instant(builder: Builder) -> None:

@@ -1,17 +1,19 @@
 """Days, months and windows out of words. Pure; the clock is never asked.
 
 Days are those of US Eastern, which both venues' rules speak of. A window is a start and an end day,
-both inside: "before Jan 1, 2027" and "by December 31, 2026" end on the same day.
+both inside: "before Jan 1, 2027" and "by December 31, 2026" end on the same day. An hour that is
+not the end of a day stands behind its day: `2027-01-20 12:00`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 EASTERN: Final = ZoneInfo("America/New_York")
+_EASTERN_ZONES: Final = (None, "et", "est", "edt")
 
 ISSUANCE: Final = "issuance"
 """A start that is the issue of the market; its day follows where it is known."""
@@ -34,9 +36,11 @@ _MONTH = (
     r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
-_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_DAY = r"(\d{1,2})(?!\d)(?:st|nd|rd|th)?"
 _YEAR = r"(20\d\d)"
-_TAIL = r"(?: (?:at )?(?:\d{1,2}(?::\d\d)? ?[ap]m|11:59 ?pm) ?e[sd]?t)?"
+CLOCK: Final = r"(?: (?:at )?(\d{1,2})(?::(\d\d))? ?([ap])m(?: ([ecmp][sd]?t|utc|gmt))?)?"
+"""An hour that may follow a day: hour, minute, half of the day, zone."""
+_BEFORE = r"(?<!on or )\b(before)"
 
 MONTH: Final = re.compile(rf"{_MONTH}(?: {_YEAR})?")
 _TICKER_DAY: Final = re.compile(r"(\d\d)([A-Z]{3})(\d\d)")
@@ -45,10 +49,10 @@ _ISO: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 # What the words say of the end (or the day); the number of days from what is named to it.
 _FORMS: Final = (
-    (re.compile(rf"\b(before) {_MONTH} {_DAY}(?: {_YEAR})?{_TAIL}"), "mdy"),
-    (re.compile(rf"\b(before) {_MONTH} {_YEAR}"), "my"),
-    (re.compile(rf"\b(before) {_YEAR}"), "y"),
-    (re.compile(rf"\b(by|on or before|through) {_MONTH} {_DAY}(?: {_YEAR})?{_TAIL}"), "mdy"),
+    (re.compile(rf"{_BEFORE} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"), "mdy"),
+    (re.compile(rf"{_BEFORE} {_MONTH} {_YEAR}"), "my"),
+    (re.compile(rf"{_BEFORE} {_YEAR}"), "y"),
+    (re.compile(rf"\b(by|on or before|through) {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"), "mdy"),
     (re.compile(rf"\b(by) (?:the )?end of {_YEAR}"), "y"),
     (re.compile(rf"\b(by) (?:the )?end of {_MONTH}(?: {_YEAR})?"), "my"),
     (re.compile(rf"\b(in|during) {_MONTH}(?: {_YEAR})?(?! \d)"), "my"),
@@ -93,17 +97,37 @@ def _window(found: re.Match[str], shape: str, hint: str) -> Window | None:
     word = groups[0]
     month = month_number(groups[1]) if "m" in shape else 0
     day = int(groups[2]) if "d" in shape else 0
-    year = groups[-1] or _year_by_hint(month, day, word, hint)
+    told = groups[3] if day else groups[-1]
+    year = told or _year_by_hint(month, day, word, hint)
     if not year:
         return None
     try:
         first, last = _bounds(int(year), month, day)
     except (ValueError, OverflowError):
         return None
+    clock = _clock(groups[4:]) if day else ""
+    if clock:
+        return Window(word, "", _end_at(first, clock), found.span())
     if word == "before":
         return Window(word, "", (first - timedelta(days=1)).isoformat(), found.span())
     start = first.isoformat() if word in ("in", "during") else ""
     return Window(word, start, last.isoformat(), found.span())
+
+
+def _clock(told: Sequence[str | None]) -> str:
+    """Return `12:00` (Eastern) or `12:00 utc` of what CLOCK holds, or an empty text."""
+    hour, minute, half, zone = told
+    if not hour:
+        return ""
+    clock = f"{int(hour) % 12 + (12 if half == 'p' else 0):02d}:{minute or '00'}"
+    return clock if zone in _EASTERN_ZONES else f"{clock} {zone}"
+
+
+def _end_at(day: date, clock: str) -> str:
+    """Return the end of a window on *day* at *clock*: the last day, the hour if it is not whole."""
+    if clock == "00:00":
+        return (day - timedelta(days=1)).isoformat()
+    return day.isoformat() if clock == "23:59" else f"{day.isoformat()} {clock}"
 
 
 def _bounds(year: int, month: int, day: int) -> tuple[date, date]:

@@ -13,14 +13,15 @@ import msgspec
 from arbees_feed.matching.people import compare_names
 
 SLOTS: Final = (
-    "kind", "league", "competition", "season", "period", "participants", "day", "time", "subject",
-    "against", "code", "ways", "range", "start", "end", "instant", "office", "place",
+    "kind", "league", "competition", "variant", "season", "period", "participants", "day", "time",
+    "subject", "against", "code", "ways", "range", "start", "end", "instant", "office", "place",
     "party", "indicator", "stage", "text", "source",
 )  # fmt: skip
 """Every slot there is, in the order in which reasons are told.
 
-`subject` is what YES pays on; `against` the only other outcome; `code` an outcome known by its
-code alone; `stage` the round, group or rank; `text` the folded words of a plain proposition.
+`variant` tells apart what has one name (a women's cup, a special election); `subject` is what YES
+pays on; `against` the only other outcome; `code` an outcome known by its code alone; `stage` the
+round, group or rank; `text` the folded words of a plain proposition.
 """
 
 

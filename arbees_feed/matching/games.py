@@ -153,6 +153,11 @@ def pair_of(one: str, other: str) -> Pairs:
     return (("participants", " ".join(sorted((one, other)))),)
 
 
+def of_two(number: str) -> Pairs:
+    """Return the slot that tells the games of a double-header apart."""
+    return (("stage", f"game {number}"),)
+
+
 def over(line: Decimal) -> str:
     """Return the range above *line*."""
     return f"({plain(line)},inf)"

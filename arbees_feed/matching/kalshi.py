@@ -10,7 +10,7 @@ from arbees_feed.matching.dates import ISSUANCE, eastern, find_window, ticker_mo
 from arbees_feed.matching.frame import Frame
 from arbees_feed.matching.listing import KalshiListing, within
 from arbees_feed.matching.placeholders import Pairs, district
-from arbees_feed.matching.propositions import names_the_outcome, proposition
+from arbees_feed.matching.propositions import is_condition, names_the_outcome, proposition
 from arbees_feed.matching.ranges import number, parse_range, plain
 from arbees_feed.matching.tables import competition_by_series, data
 from arbees_feed.matching.templates import read
@@ -43,6 +43,7 @@ def parse_kalshi(listing: KalshiListing) -> Frame:
     rules = fold_start(listing.rules, _RULES_READ)
     more = fold_start(listing.rules_secondary, _RULES_READ)
     readings.note_rules(f"{rules} {more}".strip())
+    readings.note_texts((listing.title, listing.event_title), rules)
     readings.tell("rules", read(rules))
     title = _title(listing)
     readings.tell("title", read(title))
@@ -50,7 +51,7 @@ def parse_kalshi(listing: KalshiListing) -> Frame:
     _read_sub_title(readings, listing)
     if not readings.find("kind"):
         _read_proposition(readings, listing, title)
-    if readings.find("end"):
+    if readings.find("end") or readings.find("kind") == "proposition_dated":
         _read_deadline(readings, rules, listing.open_time)
     return readings.frame(VENUE, listing.market_id, listing.event_id)
 
@@ -226,8 +227,17 @@ def _strikes(listing: KalshiListing) -> Pairs:
 
 
 def _read_proposition(readings: Readings, listing: KalshiListing, title: str) -> None:
-    if names_the_outcome(title, listing.yes_sub_title):
+    outcome = fold_title(listing.yes_sub_title)
+    if not is_condition(outcome):
+        if names_the_outcome(title, outcome):
+            readings.tell("title", proposition(title, ""))
+        return
+    window = find_window(outcome)
+    if find_window(title) is None:
+        readings.tell("title", proposition(f"{title} {outcome}", ""))
+    elif window is not None:
         readings.tell("title", proposition(title, ""))
+        readings.tell("yes_sub_title", (("end", window.end),))
 
 
 def _read_deadline(readings: Readings, rules: str, open_time: str) -> None:

@@ -18,6 +18,8 @@ from arbees_feed.matching.words import fold_start, fold_title
 
 _EVENT: Final = re.compile(r"(\d\d[A-Z]{3}\d\d)(\d{4})?([A-Z0-9]+)(?:-(\d))?")
 _HOUR: Final = re.compile(r"(\d\d[A-Z]{3}\d\d)(\d\d)(\d\d)?")
+# "TORDETG2", the second game of a day; a team's code may end alike.
+_DOUBLE: Final = re.compile(r"([A-Z0-9]+)G([12])")
 _SCHEDULED: Final = re.compile(r"originally scheduled for ([a-z]{3,9}) (\d{1,2}) (20\d\d)")
 _RULES_READ: Final = 400
 _LINED: Final = ("game_spread", "game_total", "game_team_total")
@@ -56,6 +58,7 @@ def _read_rules(readings: Readings, listing: KalshiListing) -> None:
     rules = fold_start(listing.rules, _RULES_READ)
     more = fold_start(listing.rules_secondary, _RULES_READ)
     readings.note_rules(f"{rules} {more}".strip())
+    readings.note_texts((listing.title, listing.event_title), rules)
     found = _SCHEDULED.search(rules)
     if found:
         readings.tell("rules", (("day", named_day(found[1], int(found[2]), found[3], "")),))
@@ -81,7 +84,11 @@ def _read_ticker(
     period = f"map {found[4]}" if found[4] else row["period"]
     told = (("kind", row["kind"]), ("period", period), ("league", league))
     readings.tell("ticker", (*told, ("day", day), ("time", time), *ways))
-    readings.tell("ticker", games.pair_of(*games.split_codes(league, glued)))
+    teams, marked = games.split_codes(league, glued), _DOUBLE.fullmatch(glued)
+    if marked and not all(teams):
+        teams = games.split_codes(league, marked[1])
+        readings.tell("ticker", games.of_two(marked[2]) if all(teams) else ())
+    readings.tell("ticker", games.pair_of(*teams))
 
 
 def _read_yes(readings: Readings, league: str, row: dict[str, Any], listing: KalshiListing) -> None:

@@ -61,6 +61,11 @@ class PolymarketListing(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     line: str = ""
     outcomes: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What names the market and its event; slugs may tell what titles leave out."""
+        return self.title, self.event_title, self.slug, self.event_slug
+
 
 Listing = TypeVar("Listing", KalshiListing, PolymarketListing)
 

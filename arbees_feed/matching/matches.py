@@ -19,6 +19,8 @@ Key = tuple[str, str]
 
 KEPT: Final[frozenset[Grade]] = frozenset({*CONFIRMED, "probable"})
 """Grades that are told; what is related or different is forgotten."""
+START_UNKNOWN: Final = "start_time_unknown"
+"""A side does not tell the hour of a game (data/kinds.toml): it may be another one of that day."""
 _POLARITIES: Final[Mapping[str, Polarity]] = {"same": "same", "inverted": "inverted"}
 
 
@@ -159,18 +161,23 @@ class Matches:
     def _has_rival(self, match: Match) -> bool:
         """Return whether another pair leaves open which of them asks the question.
 
-        Polymarket lists a question once, and of Kalshi's event one market asks it, each way round.
-        If two markets match the same one, at least one asks something else: nobody can tell which.
+        Polymarket lists a question once, and of Kalshi's event one market asks it, each way round;
+        two games on a day are two events. If two markets match the same one, at least one asks
+        something else: nobody can tell which.
         """
         ours, theirs = match.key
-        event, polarity = self._event(ours), match.verdict.polarity
         return any(other is not match for other in self._confirmed(ours)) or any(
             other is not match
-            and other.verdict.polarity == polarity
-            and event
-            and self._event(other.key[0]) == event
+            and other.verdict.polarity == match.verdict.polarity
+            and self._are_rivals(match, other)
             for other in self._confirmed(theirs)
         )
+
+    def _are_rivals(self, match: Match, other: Match) -> bool:
+        if START_UNKNOWN in match.verdict.conflicts:
+            return True
+        event = self._event(match.key[0])
+        return bool(event) and self._event(other.key[0]) == event
 
     def _event(self, market: str) -> str:
         frame = self._index.frame(market)

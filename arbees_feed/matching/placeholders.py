@@ -193,11 +193,16 @@ def _month_year(words: str, hint: str) -> Pairs | None:
 
 
 def _year_before(month: int, hint: str) -> str:
-    """Return the year of the last such month that began before *hint*; figures come after it."""
+    """Return the year of the last such month that was over by *hint*; figures come after it.
+
+    Of *hint*'s own month nobody can tell: what comes in it are the figures of the month before.
+    """
     if len(hint) < 7:  # noqa: PLR2004 (YYYY-MM)
         return ""
     year, ends = int(hint[:4]), int(hint[5:7])
-    return str(year if month <= ends else year - 1)
+    if month == ends:
+        return ""
+    return str(year if month < ends else year - 1)
 
 
 def _meeting_day(words: str, _hint: str) -> Pairs | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from arbees_feed.matching import polymarket_games
 from arbees_feed.matching.assemble import Readings
-from arbees_feed.matching.dates import ISSUANCE, day_of, eastern, find_window
+from arbees_feed.matching.dates import CLOCK, ISSUANCE, day_of, eastern, find_window
 from arbees_feed.matching.frame import Frame
 from arbees_feed.matching.listing import RULES_READ, PolymarketListing, within
 from arbees_feed.matching.placeholders import Pairs
@@ -27,7 +27,7 @@ _US_SLUG: Final = re.compile(
 _US_WHO: Final = re.compile(r"t[a-z]c-.+-([a-z]{2,6})")
 _US_ROUND: Final = re.compile(r"(?P<event>.+)-round(?P<round>\d)leader")
 _ELECTION: Final = re.compile(r"(20\d\d) (?:\w+ ){0,4}?(?:elections?|midterms?|primary)")
-_DEADLINE: Final = re.compile(r"(?:by|before|on or before) [a-z]{3,9} \d{1,2} 20\d\d")
+_DEADLINE: Final = re.compile(rf"(?:by|before|on or before) [a-z]{{3,9}} \d{{1,2}} 20\d\d{CLOCK}")
 _OFFICES: Final = ("party_wins", "nominee", "person_wins")
 _AUTUMN: Final = ("10", "11", "12")
 
@@ -45,6 +45,7 @@ def parse_polymarket(listing: PolymarketListing) -> Frame:
     hint = day_of(listing.end_time)
     title, rules = fold_title(listing.title), fold_start(listing.rules, RULES_READ)
     readings.note_rules(rules)
+    readings.note_texts(listing.names, rules)
     readings.tell("title", read(title, hint))
     _read_us_slug(readings, listing, title)
     _read_season(readings, listing, rules)
@@ -53,7 +54,7 @@ def parse_polymarket(listing: PolymarketListing) -> Frame:
         readings.guess("venue's rule", (("time", hour),))
     if not readings.find("kind"):
         readings.tell("title", proposition(title, hint))
-    if readings.find("end"):
+    if readings.find("end") or readings.find("kind") == "proposition_dated":
         _read_deadline(readings, rules, listing.open_time)
     return readings.frame(VENUE, listing.market_id, listing.event_id)
 

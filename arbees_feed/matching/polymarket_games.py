@@ -16,6 +16,8 @@ from arbees_feed.matching.words import fold, fold_start, fold_title
 _SCHEDULED: Final = re.compile(
     r"scheduled for ([a-z]{3,9}) (\d{1,2})(?: (20\d\d))?(?: at (\d{1,2}):(\d\d) ?([ap])m et)?"
 )
+# "mlb-tor-det-2026-05-10-game-2"
+_SLUG_GAME: Final = re.compile(r"-20\d\d-\d\d-\d\d-g(?:ame)?-?([12])(?![0-9])")
 # "nba-bkn-mem-2026-01-11": a league, two teams and the day.
 _SLUG_LEAGUE: Final = re.compile(r"([a-z0-9]+)-[a-z0-9]+-[a-z0-9]+-20\d\d-\d\d-\d\d")
 _RULES_READ: Final = 400
@@ -88,6 +90,7 @@ def _read_day(readings: Readings, fields: dict[str, str], listing: PolymarketLis
     readings.tell("title", (("day", fields.get("iso", "")),))
     rules = fold_start(listing.rules, _RULES_READ)
     readings.note_rules(rules)
+    readings.note_texts(listing.names, rules)
     found = _SCHEDULED.search(rules)
     near = day or listing.game_day or day_of(listing.end_time)
     if found:
@@ -112,6 +115,9 @@ def _read_kind(
         ways = (("ways", "2" if row.get("two_way") else "3"),)
     told = (("kind", row["kind"]), ("period", row["period"]), ("league", league))
     readings.tell("title", (*told, *ways))
+    if not games.leagues()[league].get("open"):  # there a game is a map
+        found = _SLUG_GAME.search(listing.event_slug) or _SLUG_GAME.search(listing.slug)
+        readings.tell("slug", games.of_two(found[1]) if found else ())
     known = data("leagues")["market_types"].get(listing.market_type)
     if known:
         kind, period = known.split()
@@ -162,16 +168,19 @@ def _read_two_way(
 
 
 def _handicap(fields: dict[str, str]) -> tuple[str, str]:
-    """Return the range of "X (-1.5)": X wins by more than 1.5."""
-    return "range", f"({plain(-Decimal(fields['handicap']))},inf)"
+    """Return the range of "X (-1.5)": X wins by more than 1.5; none for a whole line."""
+    line = -Decimal(fields["handicap"])
+    return "range", "" if _is_whole(line) else games.over(line)
 
 
 def _total(line: str, first: str) -> str:
-    """Return what `outcomes[0]` pays on.
-
-    Of a whole line neither Over nor Under is the other's NO: on the line itself both lose.
-    """
-    if first != "under":
-        return games.over(Decimal(line))
+    """Return what `outcomes[0]` pays on, or nothing for a whole line."""
     bound = Decimal(line)
-    return f"(-inf,{plain(bound)}{')' if bound == bound.to_integral_value() else ']'}"
+    if _is_whole(bound):
+        return ""
+    return f"(-inf,{plain(bound)}]" if first == "under" else games.over(bound)
+
+
+def _is_whole(line: Decimal) -> bool:
+    """Return whether the score can meet the line: what is paid then, no title says."""
+    return line == line.to_integral_value()

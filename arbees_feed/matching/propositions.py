@@ -14,6 +14,10 @@ from arbees_feed.matching.tables import data, entity
 from arbees_feed.matching.words import name_key
 
 _YEAR: Final = re.compile(r"\b20\d\d\b")
+# Signs and figures carry the question: "below -1" is not "below 1", nor "4.5" the same as "4-5".
+_WORD: Final = re.compile(
+    r"[<>]=?|[€£¥]|(?<![a-z0-9])-?\.?[0-9][a-z0-9]*(?:[.:/-][a-z0-9]+)*\+?|[a-z0-9]+"
+)
 _OPEN: Final = re.compile(
     r"^(who|what|which|how|when|where|why)\b|\bplaceholder\b|^duplicate\b|_{2,}"
 )
@@ -46,19 +50,23 @@ def _meaning(words: str) -> str:
     for phrase, short in _same_words():
         words = words.replace(phrase, short)
     stop = data("names")["proposition"]["stop"]
-    return " ".join(word for word in name_key(words).split() if word not in stop)
+    return " ".join(word for word in _WORD.findall(words) if word not in stop)
 
 
 def names_the_outcome(words: str, outcome: str) -> bool:
     """Return whether the folded title *words* already tell the outcome.
 
-    A title such as "Which cities ...?" with the outcome "Chicago" is no question in itself.
+    A title such as "Which cities ...?" with the outcome "Chicago" is no question in itself, nor is
+    "... in Chicago or Oslo?".
     """
-    key = name_key(outcome)
-    if not key or key in ("yes", "no") or _is_date(key):
+    key, title = name_key(outcome), f" {name_key(words)} "
+    if not key or key in ("yes", "no"):
         return True
-    return f" {key} " in f" {name_key(words)} " and entity("person", key) != ""
+    if f" {key} or " in title or f" or {key} " in title:
+        return False
+    return f" {key} " in title and entity("person", key) != ""
 
 
-def _is_date(key: str) -> bool:
-    return key.partition(" ")[0] in ("before", "by", "in", "on", "during", "after")
+def is_condition(outcome: str) -> bool:
+    """Return whether a folded outcome adds to the title's question: "before July 1"."""
+    return outcome.partition(" ")[0] in ("before", "by", "in", "on", "during", "after")

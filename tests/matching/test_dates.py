@@ -25,6 +25,21 @@ from arbees_feed.matching.dates import (
         ("in february 2028", "", "2028-02-01", "2028-02-29"),
         ("by june 30", "2026-06-30", "", "2026-06-30"),
         ("before jan 1", "2027-01-01", "", "2026-12-31"),
+        ("on or before march 2 2026", "", "", "2026-03-02"),
+        ("in december 2026", "", "2026-12-01", "2026-12-31"),
+        ("by the end of december", "2026-12-31", "", "2026-12-31"),
+        ("by december 31", "2027-01-02", "", "2026-12-31"),
+        ("by january 1", "2026-12-31", "", "2027-01-01"),
+        ("before mar 3", "2026-03-02", "", "2026-03-02"),
+        ("by june 30", "2026-07-03", "", "2026-06-30"),
+        ("by december 31 2026 11:59 pm et", "", "", "2026-12-31"),
+        ("before december 31 2026 at 11:59pm edt", "", "", "2026-12-31"),
+        ("before jan 1 2027 12:00 am est", "", "", "2026-12-31"),
+        ("by jan 1 2027 12 am", "", "", "2026-12-31"),
+        ("by jan 20 2027 12 pm et", "", "", "2027-01-20 12:00"),
+        ("before jan 20 2027 at 9:30 am", "", "", "2027-01-20 09:30"),
+        ("by jan 20 2027 11:59 pm pt", "", "", "2027-01-20 23:59 pt"),
+        ("by jan 20 11:59 pm utc", "2027-01-21", "", "2027-01-20 23:59 utc"),
     ],
 )
 def test_a_window_ends_on_its_last_day(words: str, hint: str, start: str, end: str) -> None:
@@ -37,9 +52,11 @@ def test_a_window_ends_on_its_last_day(words: str, hint: str, start: str, end: s
     ("words", "hint"),
     [
         ("by june 30", ""),
-        ("by june 30", "2026-09-30"),
+        ("by june 30", "2026-07-04"),
+        ("before july 4", "2026-07-07"),
         ("before feb 31 2026", ""),
         ("whenever", ""),
+        ("by june 2026", "2026-06-20"),
     ],
 )
 def test_a_year_that_nobody_tells_is_not_made_up(words: str, hint: str) -> None:
@@ -57,7 +74,7 @@ def test_tickers_tell_days_and_months() -> None:
     assert ticker_day("26MAY101335COLPHI") == "2026-05-10"
     assert ticker_day("26FEB30AB") == ""
     assert ticker_month("26MAR") == "2026-03"
-    assert ticker_month("26DEC31") == ""
+    assert ticker_month("26DEC31") == ticker_month("26ABC") == ""
 
 
 def test_a_day_without_a_year_lies_near_the_end() -> None:

@@ -64,6 +64,57 @@ def test_two_markets_of_one_event_that_both_fit_are_ambiguous() -> None:
     assert verdicts["-MEM"].confirmed
 
 
+ARREST = "Will Ann Marlowe be arrested before Jan 2027?"
+
+
+@pytest.mark.parametrize(
+    ("ticker", "event", "rivals"),
+    [
+        ("KXARREST-27JAN-AM2", "KXARREST-27JAN", True),
+        ("KXARREST-26-AMAR", "KXARREST-26", False),
+        ("KXARREST-AMAR", "", False),
+    ],
+)
+def test_only_markets_of_one_event_are_rivals(ticker: str, event: str, *, rivals: bool) -> None:
+    matches = Matches()
+    for frame in (
+        kalshi("KXARREST-27JAN-AMAR", ARREST),
+        kalshi(ticker, ARREST, event_id=event),
+        polymarket("Will Ann Marlowe be arrested by December 31, 2026?", "7"),
+    ):
+        matches.put(frame)
+    assert {match.verdict.confirmed for match in matches} == {not rivals}
+    assert len(list(matches)) == 2
+
+
+DOUBLE = [
+    kalshi(f"KXMLBGAME-26MAY10{start}TORDET-DET", "Toronto vs Detroit Winner?")
+    for start in ("1310", "1910")
+]
+TIGERS = {"outcomes": ("Tigers", "Blue Jays"), "event_slug": "mlb-tor-det-2026-05-10"}
+
+
+def test_both_games_of_a_day_fit_a_game_of_no_hour_and_neither_is_it() -> None:
+    matches = Matches()
+    for frame in (*DOUBLE, polymarket("Tigers vs. Blue Jays", "7", **TIGERS)):
+        matches.put(frame)
+    assert [match.verdict.confirmed for match in matches] == [False, False]
+    matches.drop(DOUBLE[0].market_id)
+    # Nobody knows of another one now.
+    assert [match.verdict.confirmed for match in matches] == [True]
+    assert all("start_time_unknown" in match.verdict.conflicts for match in matches)
+
+
+def test_an_hour_tells_which_game_of_a_day_it_is() -> None:
+    matches = Matches()
+    told = polymarket("Tigers vs. Blue Jays", "7", game_start="2026-05-10T23:10:00Z", **TIGERS)
+    for frame in (*DOUBLE, told):
+        matches.put(frame)
+    assert {match.key[0]: match.verdict.confirmed for match in matches} == {
+        DOUBLE[1].market_id: True
+    }
+
+
 def test_a_rival_that_comes_and_goes_is_told() -> None:
     matches = filled()
     came = matches.put(RIVAL)

@@ -134,6 +134,64 @@ def test_a_lone_year_does_not_tell_which_season_a_prize_is_for() -> None:
     assert (both.get("competition"), both.get("season")) == ("nfl_mvp", "2027")
 
 
+@pytest.mark.parametrize(
+    ("clock", "time"), [("8:30 PM", "20:30"), ("12:05 PM", "12:05"), ("12:05 AM", "00:05")]
+)
+def test_rules_tell_day_and_hour_of_a_game(clock: str, time: str) -> None:
+    rules = f"In the upcoming NBA game, scheduled for December 11 at {clock} ET:"
+    told = {"outcomes": NETS["outcomes"], "market_type": "moneyline"}
+    frame = polymarket("Nets vs. Grizzlies", rules=rules, **told)
+    assert frame.get("time") == time
+    assert frame.get("day") == ""  # of no year
+    near = polymarket("Nets vs. Grizzlies", rules=rules, end_time="2026-12-12", **told)
+    assert near.get("day") == "2026-12-11"
+    assert polymarket("Nets vs. Grizzlies", rules=rules, **NETS).clashes == (
+        () if time == "20:30" else ("time",)
+    )
+
+
+def test_a_spread_whose_first_outcome_is_the_other_team_is_nobodys() -> None:
+    told = {**NETS, "event_title": "Nets vs. Grizzlies", "market_type": "spreads"}
+    agreed = polymarket("Spread: Nets (-1.5)", **told)
+    other = polymarket("Spread: Nets (-1.5)", **{**told, "outcomes": ("Grizzlies", "Nets")})
+    assert (agreed.get("subject"), other.get("subject")) == ("nba:bkn", "")
+
+
+def test_a_game_that_its_slug_alone_dates_has_that_day() -> None:
+    frame = polymarket("Nets vs. Grizzlies", outcomes=("Nets", "Grizzlies"),
+                       slug="nba-bkn-mem-2026-12-11")  # fmt: skip
+    assert frame.get("day") == "2026-12-11"
+
+
+@pytest.mark.parametrize(
+    ("move", "told"),
+    [
+        ("Cut rates by 25bps", "[-25,-25]"),
+        ("Cut rates by >25bps", "(-inf,-50]"),
+        ("Hike rates by 0bps", "[0,0]"),
+        ("Hike rates by 25bps", "[25,25]"),
+        ("Hike rates by >25bps", "[50,inf)"),
+    ],
+)
+def test_more_than_a_step_of_kalshi_is_the_next_step(move: str, told: str) -> None:
+    title = f"Will the Federal Reserve {move} at their March 2027 meeting?"
+    frame = kalshi("KXFEDDECISION-27MAR-X", title)
+    assert (frame.get("range"), frame.get("period")) == (told, "2027-03")
+
+
+@pytest.mark.parametrize(
+    ("move", "told"),
+    [
+        ("decrease interest rates by 25 bps", "[-25,-25]"),
+        ("decrease interest rates by 50+ bps", "(-inf,-50]"),
+        ("increase interest rates by 25+ bps", "[25,inf)"),
+    ],
+)
+def test_a_step_or_more_of_polymarket_begins_with_that_step(move: str, told: str) -> None:
+    frame = polymarket(f"Will the Fed {move} after the March 2027 meeting?")
+    assert frame.get("range") == told
+
+
 def test_combinations_made_to_order_are_not_read() -> None:
     frame = kalshi(
         "KXMVESPORTS-S1-A", "yes Brooklyn,yes Memphis,yes Over 39.5 points scored in 2026"

@@ -72,6 +72,29 @@ def test_every_competition_has_a_kind_and_a_table() -> None:
         assert row["entity"] == "person" or table(row["entity"]).words, name
 
 
+def test_nothing_stands_in_the_data_that_nobody_reads() -> None:
+    competition = {
+        "kind", "series", "entity", "phrases", "bare", "us", "us_golf", "golf", "lone_year",
+        "variant",
+    }  # fmt: skip
+    league = {
+        "series", "teams", "slugs", "says", "titles", "open", "draws", "conflicts", "variant",
+    }  # fmt: skip
+    kind = {"required", "tolerated", "noted", "block", "conflicts"}
+    for rows, known in (
+        (data("competitions"), competition), (leagues(), league), (data("kinds"), kind),
+        (data("variants"), {"says", "in_rules"}),
+    ):  # fmt: skip
+        for name, row in rows.items():
+            assert set(row) <= known, name
+    assert set(data("names")["proposition"]) == {"stop", "same", "least_words"}
+
+
+def test_every_variant_that_is_named_is_one() -> None:
+    for row in (*data("competitions").values(), *leagues().values()):
+        assert row.get("variant", "women") in data("variants")
+
+
 def test_every_game_series_has_a_kind() -> None:
     assert game_series()["KXNBAGAME"][0] == "nba"
     assert all(row["kind"] in data("kinds") for _league, row in game_series().values())

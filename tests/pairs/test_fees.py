@@ -96,6 +96,8 @@ def test_polymarket_charges_nothing_below_its_smallest_fee() -> None:
     # 0.04 x C x 0.01 x 0.99 is 0.000396 a share.
     assert dollars(fees.taker(100, 25_252)) == Decimal(0)
     assert dollars(fees.taker(100, 25_253)) == Decimal("0.00001")
+    # 0.04 x 0.001 x 0.5 x 0.5 is the smallest fee itself.
+    assert dollars(fees.taker(5_000, 1_000)) == Decimal("0.00001")
 
 
 @given(st.integers(0, ONE_DOLLAR), st.integers(1, 10**12), st.sampled_from([35_000, 70_000]))

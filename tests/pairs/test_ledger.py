@@ -51,6 +51,16 @@ def test_what_was_said_already_is_not_judged_again() -> None:
     assert pairs.judged == 1
 
 
+def test_what_changes_nothing_of_a_pair_is_judged_and_not_told() -> None:
+    pairs = ledger()
+    pairs.put(kalshi())
+    pairs.put(polymarket())
+    changes = pairs.put(kalshi(close_time="2026-08-12T00:00:00Z"))
+    assert pairs.judged == 2
+    assert not changes.put
+    assert not changes.retired
+
+
 def test_a_game_of_another_day_is_no_pair() -> None:
     pairs = ledger()
     pairs.put(kalshi())
@@ -99,7 +109,9 @@ def test_two_partners_make_both_doubtful_until_one_goes() -> None:
 def test_fees_that_are_told_later_are_other_terms() -> None:
     pairs = ledger()
     pairs.put(kalshi(fee_type="quadratic", fee_multiplier="1"))
-    pairs.put(polymarket())
+    (one_told,) = pairs.put(polymarket()).put.values()
+    assert one_told.terms is not None
+    assert not one_told.terms.fees_told
     changes = pairs.put(polymarket(fees_enabled="true", fee_rate="0.03"))
     terms = changes.put[PAIR].terms
     assert terms is not None
@@ -115,6 +127,15 @@ def test_a_pair_of_a_former_run_has_been_there_since_then() -> None:
     assert pairs.put(polymarket()).put[PAIR].record.since == "2026-08-01T12:00:00Z"
     pairs.put(polymarket(status="closed"))
     assert pairs.put(polymarket()).put[PAIR].record.since == "2026-08-03T00:00:00Z"
+
+
+def test_a_pair_that_a_former_run_took_for_another_is_a_new_one() -> None:
+    for other in ({"grade": "probable"}, {"polarity": "inverted"}, {"since": ""}):
+        pairs = ledger(now="2026-08-03T00:00:00Z")
+        before = {"grade": "same_question", "polarity": "same", "since": "2026-08-01T12:00:00Z"}
+        pairs.remember({PAIR: {**before, **other}})
+        pairs.put(kalshi())
+        assert pairs.put(polymarket()).put[PAIR].record.since == "2026-08-03T00:00:00Z"
 
 
 # -- what a person has decided ---------------------------------------------------------------------

@@ -24,7 +24,7 @@ def price(kalshi: float, polymarket: float, status: str = "live") -> PairPrice:
 def test_a_gap_that_lasts_is_told_once(kalshi: float, polymarket: float, kind: str) -> None:
     monitor = PairMonitor(LIMITS)
     monitor.on_price(price(kalshi, polymarket), 0.0)
-    monitor.on_price(price(kalshi, polymarket), 30.0)
+    assert not monitor.on_price(price(kalshi, polymarket), 30.0)
     assert monitor.look(59.0) == []
     (told,) = monitor.look(60.0)
     assert (told.kind, told.kalshi_mid, told.since_s) == (kind, pytest.approx(kalshi), 60.0)
