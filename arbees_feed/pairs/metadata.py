@@ -5,8 +5,8 @@ the next scan; so nothing depends on the channel but how soon a change is seen.
 """
 
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -26,7 +26,6 @@ AT_ONCE: Final = 20
 """Hashes asked for together: Redis reads a pipeline whole, and prices wait meanwhile."""
 SCANNED: Final = 50
 """Asked of a sorted set in one command: Redis does nothing else meanwhile."""
-"""Hashes read in one request: rules are long, and others wait."""
 POLL_S: Final = 1.0
 TIMEOUT_S: Final = 10.0
 MOST_HEARD: Final = 10_000
@@ -63,7 +62,7 @@ class MetadataFollower:
 
     def __init__(
         self,
-        redis: Any,
+        open_redis: Callable[[], AbstractAsyncContextManager[Any]],
         names: Names,
         venues: Sequence[str],
         taker: Taker,
@@ -72,8 +71,9 @@ class MetadataFollower:
         unreadable: Unreadable,
         rescan_s: float = 1_800.0,
     ) -> None:
-        """Be ready; of each hash, *fields* are read."""
-        self._redis = redis
+        """Be ready; each run opens a connection of its own. Of each hash, *fields* are read."""
+        self._open_redis = open_redis
+        self._redis: Any = None
         self._names = names
         self._venues = tuple(venues)
         self._taker = taker
@@ -92,7 +92,7 @@ class MetadataFollower:
             RedisUnavailable: Redis did not answer; run again to begin with a scan.
         """
         try:
-            async with self._subscribed() as channel:
+            async with self._open_redis() as self._redis, self._subscribed() as channel:
                 while True:
                     await self._scan(channel)
                     due_s = time.monotonic() + self._rescan_s

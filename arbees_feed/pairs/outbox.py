@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from arbees_feed.pairs.ledger import Changes
-from arbees_feed.pairs.price import PairPrice
+from arbees_feed.pairs.price import LIVE, PairPrice
 from arbees_feed.pairs.store import PairStore
 
 NUMBERS_KEPT: Final = 200_000
@@ -88,7 +88,13 @@ class Outbox:
         _forget(self._changes.retired, retired)
 
     async def _publish(self) -> None:
-        prices = dict(self._prices)
+        # A pair found while records were written has none yet: its quote goes with the next ones.
+        unwritten = self._changes.put
+        prices = {
+            pair: price
+            for pair, price in self._prices.items()
+            if price.status != LIVE or pair not in unwritten
+        }
         await self._store.publish([self._numbered(price) for price in prices.values()])
         self.published += len(prices)
         _forget(self._prices, prices)

@@ -7,6 +7,7 @@ carries prices. It reads what any reader can: metadata and prices in Redis.
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,8 +16,10 @@ from arbees_feed.config import Settings
 from arbees_feed.config.forms import EMBEDDED
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import RedisUnavailable, SettingsError
+from arbees_feed.pairs.aside import Across, Aside
 from arbees_feed.pairs.claim import AnotherMatcher, Claim
 from arbees_feed.pairs.clock import PairClock
+from arbees_feed.pairs.judge import Judge
 from arbees_feed.pairs.ledger import Ledger
 from arbees_feed.pairs.listings import FIELDS, KALSHI, POLYMARKET
 from arbees_feed.pairs.mapping import NO_MAPPING, Mapping, read_mapping
@@ -63,18 +66,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             table = PairTable(reader.book, max_age_s=settings.pairs.max_age_s)
             limits = Limits(gap=settings.pairs.alarm_gap, after_s=settings.pairs.alarm_after_s)
             service = PairService(
-                ledger, table, outbox, store, reader,
+                table, outbox, store, reader,
                 monitor=PairMonitor(limits), mapping_name=str(settings.pairs.mapping or ""),
             )  # fmt: skip
+            judge = Judge(ledger, Across(service, asyncio.get_running_loop()), store.unreadable)
             follower = MetadataFollower(
-                client, names, (KALSHI, POLYMARKET), service,
-                fields=FIELDS, unreadable=store.unreadable,
+                partial(open_client, url, timeout_s=settings.redis.io_timeout_s),
+                names, (KALSHI, POLYMARKET), judge, fields=FIELDS, unreadable=store.unreadable,
             )  # fmt: skip
             clock = PairClock(
                 service, store, claim,
                 session=outbox.session, leases=settings.pairs.follow, stop=stop,
             )  # fmt: skip
-            await Supervisor(Policy()).run([service, outbox, clock, follower], stop)
+            aside = Aside(follower.name, follower.run)
+            await Supervisor(Policy()).run([service, outbox, clock, aside], stop)
             if clock.rival is not None:
                 raise clock.rival
             service.stop("the matcher was stopped")

@@ -1,9 +1,5 @@
-"""Matching and pair prices at work: metadata in, pairs and their prices out.
+"""Pairs and their prices at work: what judging has found in, prices of legs in, pairs out."""
 
-Judging a market takes a fraction of a millisecond; after each few of them others have their turn.
-"""
-
-import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
@@ -12,9 +8,9 @@ import msgspec
 import structlog
 
 from arbees_feed.core.wire import MarketPrice
-from arbees_feed.pairs.ledger import BY_USER, Changes, Ledger, Pair
+from arbees_feed.pairs.judge import Told
+from arbees_feed.pairs.ledger import BY_USER, Changes, Pair
 from arbees_feed.pairs.listings import KALSHI, POLYMARKET
-from arbees_feed.pairs.metadata import Meta
 from arbees_feed.pairs.monitor import Contradiction, PairMonitor
 from arbees_feed.pairs.outbox import Outbox
 from arbees_feed.pairs.price import CLOSED, PairPrice
@@ -23,8 +19,6 @@ from arbees_feed.pairs.table import Moment, PairTable
 
 _log = structlog.get_logger("arbees_feed.pairs")
 
-TURN_S: Final = 0.002
-"""How long markets are judged before prices have their turn."""
 MOST_TOLD: Final = 1_000
 """Lines of the user's file that are named in the log."""
 
@@ -66,7 +60,6 @@ class PairService:
 
     def __init__(
         self,
-        ledger: Ledger,
         table: PairTable,
         outbox: Outbox,
         store: PairStore,
@@ -78,7 +71,8 @@ class PairService:
         """*mapping_name* is the user's file, for what is said of its lines."""
         self.ready = False
         """All metadata that was there at the start has been looked at."""
-        self._ledger = ledger
+        self._told = Told(Changes(), 0)
+        self._pairs: dict[str, Pair] = {}
         self._table = table
         self._outbox = outbox
         self._store = store
@@ -91,41 +85,22 @@ class PairService:
 
     # -- metadata ----------------------------------------------------------------------------------
 
-    async def found(self, metas: Sequence[Meta]) -> None:
-        """Judge markets that are new or changed; what is told of one does not wait for the next."""
-        legs: set[str] = set()
-        turn_s = time.monotonic()
-        for meta in metas:
-            legs |= self._apply(self._judged(meta))
-            if time.monotonic() - turn_s > TURN_S:
-                await asyncio.sleep(0)
-                turn_s = time.monotonic()
-        await self._follow(legs)
+    async def take(self, told: Told) -> None:
+        """Take what a look at some markets has changed."""
+        self._told = told
+        await self._follow(self._apply(told.changes))
 
-    def _judged(self, meta: Meta) -> Changes:
-        try:
-            return self._ledger.put(meta)
-        except (ValueError, ArithmeticError, RecursionError) as exc:
-            # What it was before must not be believed either.
-            self._store.unreadable.note(meta.market_id, exc)
-            return self._ledger.drop(meta.market_id, "what a venue says of it can't be read")
-
-    async def gone(self, markets: Sequence[str]) -> None:
-        """Retire the pairs of markets that are not there any more."""
-        legs: set[str] = set()
-        for market in markets:
-            legs |= self._apply(self._ledger.drop(market, "a market is not listed any more"))
-        await self._follow(legs)
-
-    async def scanned(self) -> None:
+    async def scanned(self, told: Told, unknown: Sequence[tuple[int, str]]) -> None:
         """Everything was looked at: make Redis agree, and name lines that mean nothing."""
+        self._told = told
+        self._apply(told.changes)
         known = await self.restore()
-        pairs = self._ledger.pairs
+        pairs = self._pairs
         await self._retire_left({n: fields for n, fields in known.items() if n not in pairs})
         await self._follow(self._followed | set(self._table.legs))
         if not self.ready:
             self.ready = True
-            self._tell_unknown()
+            self._tell_unknown(unknown)
 
     async def restore(self) -> Mapping[str, Mapping[str, str]]:
         """Write what Redis has lost of pairs and of their prices; return what it had.
@@ -134,14 +109,13 @@ class PairService:
             RedisUnavailable: Redis did not answer; nothing or a part of it will be written.
         """
         known = await self._store.known()
-        pairs = self._ledger.pairs
-        lost = {name: pair for name, pair in pairs.items() if _differs(known, pair)}
+        lost = {name: pair for name, pair in self._pairs.items() if _differs(known, pair)}
         self._outbox.write(Changes(put=lost))
         await self._say_again()
         return known
 
-    def _tell_unknown(self) -> None:
-        for number, (line, market) in enumerate(self._ledger.unknown()):
+    def _tell_unknown(self, unknown: Sequence[tuple[int, str]]) -> None:
+        for number, (line, market) in enumerate(unknown):
             if number == MOST_TOLD:
                 _log.warning("more markets of the file are unknown", file=self._mapping_name)
                 return
@@ -177,8 +151,9 @@ class PairService:
 
     def _apply(self, changes: Changes) -> set[str]:
         """Take what has changed; return the markets of those pairs."""
-        if not changes.put and not changes.retired:
-            return set()
+        for name in changes.retired:
+            self._pairs.pop(name, None)
+        self._pairs.update(changes.put)
         now, table = _now(), self._table
         said = [table.drop(name, reason) for name, (_, reason) in changes.retired.items()]
         for name, pair in changes.put.items():
@@ -245,9 +220,9 @@ class PairService:
 
     def coverage(self) -> Coverage:
         """Return how far both venues are brought together."""
-        records = [pair.record for pair in self._ledger.pairs.values()]
+        records = [pair.record for pair in self._pairs.values()]
         return Coverage(
-            markets=self._ledger.markets,
+            markets=self._told.markets,
             pairs=len(records),
             confirmed=len(self._table),
             by_user=sum(1 for record in records if record.by == BY_USER),

@@ -4,6 +4,7 @@ Anybody may write to Redis. One key of another kind, or one text that means noth
 would have told and nothing else.
 """
 
+from threading import Lock
 from typing import Final
 
 import structlog
@@ -19,17 +20,21 @@ MOST_NAMED: Final = 1_000
 
 
 class Unreadable:
-    """Counts what was left out."""
+    """Counts what was left out, by whichever thread."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._lock = Lock()
         self._named: set[str] = set()
 
     def note(self, what: str, why: object) -> None:
         """Count *what* was left out, and name it if it is new."""
-        self.count += 1
-        if what not in self._named and len(self._named) < MOST_NAMED:
-            self._named.add(what)
+        with self._lock:
+            self.count += 1
+            is_new = what not in self._named and len(self._named) < MOST_NAMED
+            if is_new:
+                self._named.add(what)
+        if is_new:
             _log.warning("left out, for it can't be read", what=what, error=str(why))
 
     def is_odd(self, key: str, answer: object) -> bool:

@@ -28,9 +28,14 @@ class Store:
         self.log: list[object] = []
         self.away = False
         self.during: list[PairPrice] = []
+        self.found: Changes | None = None
         self.outbox: Outbox | None = None
 
     async def write(self, records: Sequence[PairRecord]) -> None:
+        if self.outbox is not None and self.found is not None:
+            self.outbox.write(self.found)
+            self.outbox.put(self.during)
+            self.found, self.during = None, []
         self._refuse()
         self.log += [("write", record.pair_id) for record in records]
 
@@ -70,6 +75,17 @@ async def test_a_record_is_there_before_its_price() -> None:
     outbox.write(Changes(put={"K.1": Pair(RECORD, None)}))
     await outbox.flush()
     assert store.log == [("write", "K.1"), ("K.1", 0.1, 1)]
+
+
+async def test_the_quote_of_a_pair_that_is_just_found_waits_for_its_record() -> None:
+    outbox, store = made()
+    store.outbox, store.during = outbox, [price("K.1", 0.1), price("A", 0.3)]
+    store.found = Changes(put={"K.1": Pair(RECORD, None)})
+    outbox.put([price("A", 0.2)])
+    await outbox.flush()
+    assert store.log == [("A", 0.3, 1)]
+    await outbox.flush()
+    assert store.log[1:] == [("write", "K.1"), ("K.1", 0.1, 1)]
 
 
 async def test_what_redis_did_not_take_waits_and_gives_way_to_what_is_newer() -> None:

@@ -14,6 +14,7 @@ from support.tasks import ended
 
 from arbees_feed.core.wire import MarketPrice, Names
 from arbees_feed.errors import RedisUnavailable
+from arbees_feed.pairs.judge import Judge
 from arbees_feed.pairs.ledger import Changes, Ledger
 from arbees_feed.pairs.metadata import Meta
 from arbees_feed.pairs.monitor import PairMonitor
@@ -88,13 +89,14 @@ class Works:
         self.outbox = Outbox(self.store, session=7, now_ns=lambda: NOW_NS)
         self.table = PairTable(self.reader.book, max_age_s=600.0)
         self.service = PairService(
-            self.ledger, self.table, self.outbox, self.store, self.reader, monitor=PairMonitor()
+            self.table, self.outbox, self.store, self.reader, monitor=PairMonitor()
         )
+        self.judge = Judge(self.ledger, self.service, self.store.unreadable)
         self.said: list[PairPrice] = []
 
     async def found(self, *metas: Meta) -> list[tuple[str, str]]:
         """Tell metadata; return what readers are told of which pair."""
-        await self.service.found(metas)
+        await self.judge.found(metas)
         return await self.flush()
 
     async def quoted(self, *metas: Meta) -> None:
@@ -126,7 +128,10 @@ class Works:
 
 @pytest.fixture
 async def works(redis: Redis) -> Works:
-    return Works(redis)
+    """A service that has looked at all there was: nothing."""
+    made = Works(redis)
+    await made.judge.scanned()
+    return made
 
 
 def replace(meta: Meta, **fields: str) -> Meta:
@@ -194,7 +199,7 @@ async def test_a_rival_makes_a_pair_probable_and_its_end_confirms_it_again(works
     assert (await works.hash(SAME))["grade"] == "probable"
     assert (await works.hash(pair_of(OURS, rival)))["grade"] == "probable"
     assert works.reader.followed == set()
-    await works.service.gone(["3300"])
+    await works.judge.gone(["3300"])
     # The reader forgets what it does not follow; this one keeps it.
     assert await works.flush() == [(SAME, "live")]
     assert (await works.hash(SAME))["grade"] == "same_question"
@@ -242,7 +247,39 @@ async def test_metadata_that_cannot_be_read_costs_its_own_pair_only(works: Works
     assert SAME in works.ledger.pairs
 
 
-async def test_what_a_former_run_has_left_is_taken_away_once_all_is_known(works: Works) -> None:
+async def test_nothing_is_told_until_all_is_read_for_a_rival_may_be_among_it(redis: Redis) -> None:
+    works = Works(redis)
+    assert await works.found(OURS, THEIRS, *game(9)) == []
+    await works.quoted(OURS, THEIRS)
+    await works.service.restore()
+    assert await works.flush() == []
+    assert works.service.coverage().live == 0
+    assert await works.found(polymarket("3300", event_id="e8")) == []
+    await works.judge.gone([game(9)[0].market_id])
+    assert await redis.keys("*") == []
+    await works.judge.scanned()
+    assert await works.flush() == [(pair_of(game(9)[1], game(9)[2]), "stale")]
+    assert (await works.hash(SAME))["grade"] == "probable"
+    assert works.reader.followed == {meta.market_id for meta in game(9)[1:]}
+    await works.judge.gone(["3300"])
+    assert await works.flush() == [(SAME, "live")]
+
+
+async def test_a_pair_of_a_former_run_that_ends_while_all_is_read_is_closed(redis: Redis) -> None:
+    before = Works(redis)
+    await before.judge.scanned()
+    await before.found(OURS, OTHERS, THEIRS)
+    works = Works(redis)
+    await works.found(OURS, OTHERS, THEIRS)
+    await works.found(replace(OURS, status="closed"))
+    await works.judge.scanned()
+    assert sorted(await works.flush()) == sorted([(SAME, "closed"), (INVERTED, "stale")])
+    assert await works.hash(SAME) == {}
+    assert await works.hash(INVERTED) != {}
+
+
+async def test_what_a_former_run_has_left_is_taken_away_once_all_is_known(redis: Redis) -> None:
+    works = Works(redis)
     await works.found(OURS, THEIRS)
     await works.redis.zadd(NAMES.pairs(), {"K-GONE.00ff00ff": 0.9, "odd id:last": 0.9})
     await works.redis.hset(
@@ -252,7 +289,7 @@ async def test_what_a_former_run_has_left_is_taken_away_once_all_is_known(works:
     await works.service.restore()
     assert await works.redis.exists(NAMES.pair("K-GONE.00ff00ff"))
     assert not works.service.ready
-    await works.service.scanned()
+    await works.judge.scanned()
     assert works.service.ready
     assert not await works.redis.exists(NAMES.pair("K-GONE.00ff00ff"))
     assert ("K-GONE.00ff00ff", "closed") in await works.flush()
@@ -306,9 +343,10 @@ async def test_a_server_that_goes_in_the_middle_has_all_that_changed_meanwhile()
         port = server.port
         redis = Redis.from_url(url_of(server), retry=None)
         works = Works(redis)
+        await works.judge.scanned()
         await works.found(OURS, OTHERS, THEIRS)
         await works.quoted(OURS, OTHERS, THEIRS)
-    await works.service.found([replace(OTHERS, status="closed"), *game(9)])
+    await works.judge.found([replace(OTHERS, status="closed"), *game(9)])
     works.reader.price(OURS, 0.45, 0.47)
     works.service._take([works.reader.book[OURS.market_id]])
     with pytest.raises(RedisUnavailable):
