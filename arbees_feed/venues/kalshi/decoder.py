@@ -177,7 +177,7 @@ class KalshiDecoder:
         if not change or not 0 < price < ONE_DOLLAR:
             raise ValueError(f"a change of {body.delta_fp[:20]!r} at {body.price_dollars[:20]!r}")
         ts_ns = body.ts_ms * NS_PER_MS or instant_ns(body.ts)
-        event = LevelChanged(MarketId(body.market_ticker), side, price, change, ts_ns)
+        event = LevelChanged(body.market_ticker, side, price, change, ts_ns)
         tracker = self._trackers.get(message.sid)
         if tracker is not None and message.seq - 1 == tracker.last:
             tracker.last = message.seq  # nearly always; the rest is judged at leisure

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from arbees_feed.core.model import MarketId
+
 # Bounds that keep a wrong number from breaking what is made of it: ns in 64 bits, a calendar year.
 UnixMs = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
 UnixS = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000)]
@@ -25,7 +27,7 @@ class SnapshotBody(msgspec.Struct, gc=False):
 class DeltaBody(msgspec.Struct, gc=False):
     """`delta_fp` is a signed increment of the level at `price_dollars` of its own side."""
 
-    market_ticker: str
+    market_ticker: MarketId
     price_dollars: str
     delta_fp: str
     side: str
@@ -36,7 +38,7 @@ class DeltaBody(msgspec.Struct, gc=False):
 class TickerBody(msgspec.Struct, gc=False):
     """The venue's own top of book and last trade price."""
 
-    market_ticker: str
+    market_ticker: MarketId
     yes_bid_dollars: str
     yes_ask_dollars: str
     yes_bid_size_fp: str

@@ -44,7 +44,7 @@ class Reader:
             ask, ask_size = ONE_DOLLAR, 0
         last_price = self._ticks[body.price_dollars] or None
         volume = scaled(body.volume_fp, SIZE_DECIMALS) if body.volume_fp else None
-        market, ts_ns = MarketId(body.market_ticker), body.ts_ms * NS_PER_MS
+        market, ts_ns = body.market_ticker, body.ts_ms * NS_PER_MS
         return TopOfBook(market, bid, bid_size, ask, ask_size, last_price, ts_ns, volume)
 
     def trade(self, body: messages.TradeBody) -> Trade:
