@@ -1,6 +1,6 @@
 """How long `arbees-feed match run` takes over two whole venues, and what the feed notices of it.
 
-    python benchmarks/pairs.py [--kalshi 100000] [--polymarket 50000] [--new 200] [--nice 0]
+    python benchmarks/pairs.py [--kalshi 100000] [--polymarket 50000] [--new 200] [--together]
 
 Markets of the listings' forms (see benchmarks/matching.py for where they come from) are written to
 a real server as enrichment writes them. A venue plays frames, the daemon runs, and the command runs
@@ -26,14 +26,16 @@ def main() -> int:
     parser.add_argument("--kalshi", type=int, default=100_000)
     parser.add_argument("--polymarket", type=int, default=50_000)
     parser.add_argument("--new", type=int, default=200, help="markets that are listed anew")
-    parser.add_argument("--nice", type=int, default=0, help="priority of the command")
+    parser.add_argument(
+        "--together", action="store_true", help="in one session, where it is told apart by priority"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a window")
     parser.add_argument("--rounds", type=int, default=8, help="windows of each kind, at most")
     parser.add_argument("--json", type=Path, default=report.RESULTS / "pairs.json")
     parser.add_argument("--write-docs", action="store_true", help="put the table into the document")
     given = parser.parse_args()
     options = beside.Options(
-        given.kalshi, given.polymarket, given.new, given.nice, given.seconds, given.rounds
+        given.kalshi, given.polymarket, given.new, given.together, given.seconds, given.rounds
     )
     with bench() as run:
         rows = beside.pairs(run, options)

@@ -1,6 +1,6 @@
 """The contract between the feed and a venue: bytes in, events out, frames back.
 
-A venue is a folder under `arbees_feed/venues/` with a `SPEC` and one line in `VENUES`.
+A venue is a folder under `arbees_feed/venues/` with a `SPEC` and its name in `venues/__init__.py`.
 Nothing here does I/O: time is an argument and frames to send wait in an outbox.
 """
 

@@ -38,7 +38,7 @@ _MONTH = (
 )
 _DAY = r"(\d{1,2})(?!\d)(?:st|nd|rd|th)?"
 _YEAR = r"(20\d\d)"
-CLOCK: Final = r"(?: (?:at )?(\d{1,2})(?::(\d\d))? ?([ap])m(?: ([ecmp][sd]?t|utc|gmt))?)?"
+CLOCK: Final = r"(?: (?:at )?(\d{1,2})(?::(\d\d))? ?([ap])m\b(?: ([ecmp][sd]?t|utc|gmt)\b)?)?"
 """An hour that may follow a day: hour, minute, half of the day, zone."""
 _BEFORE = r"(?<!on or )\b(before)"
 

@@ -4,15 +4,23 @@ Judging 150,000 markets takes half a minute of a core, while this process has pr
 tell, and the feed beside it prices of markets. At the usual priority, what wakes up for a price
 waits for whoever computes: with two cores the slowest hundredth of the feed's prices came two to
 three times as late. Under Linux a thread may ask to run only where nobody else wants to
-(SCHED_IDLE), and needs no permission for it. It can't take that back, so a thread that gets too
-little gives way to one that has not asked.
+(SCHED_IDLE), and needs no permission for it. That counts among processes of one session or control
+group. Between those, as between containers, what helps is to give the processor away often, for as
+short as it gets (`Pace.rest`). SCHED_IDLE can't be taken back, so a thread that gets too little
+gives way to one that has not asked, and does not rest.
+
+While the thread holds Python's lock, prices of pairs wait for it: 5 ms, where nobody else computes.
 
 Rejected: nice and SCHED_BATCH (no effect on who is woken first); SCHED_IDLE for the whole process
-(prices of pairs would wait as well, and the way back needs a permission).
+(prices of pairs would wait as well, and the way back needs a permission); rests after 2 ms of work
+(who has slept is served first, and then for long).
 """
 
 import asyncio
+import ctypes
 import os
+import platform
+import struct
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -29,10 +37,21 @@ _Begun = Future[tuple[asyncio.AbstractEventLoop, "asyncio.Task[None]"]]
 
 CANCEL_AGAIN_S: Final = 0.2
 
+# Linux only. A thread that asks for long turns (sched(7): runtime of SCHED_OTHER, since Linux 6.12)
+# is interrupted by whoever wakes up and wants a shorter one. Python has no call for it.
+_SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274}
+_LONG_TURNS: Final = struct.pack("=IIQiIQQQ", 48, 0, 0, 0, 0, 100_000_000, 0, 0)
+"""struct sched_attr: size, policy, flags, nice, priority, runtime in ns, deadline, period."""
+
 
 def stand_back() -> None:
-    """Let the calling thread run only where nobody else wants to, where the system knows that."""
+    """Let the calling thread run only where nobody else wants to, where the system knows that.
+
+    What a system does not know, or does not allow, is left out.
+    """
     with suppress(AttributeError, OSError):
+        if number := _SCHED_SETATTR.get(platform.machine()):
+            ctypes.CDLL(None).syscall(number, 0, _LONG_TURNS, 0)
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 

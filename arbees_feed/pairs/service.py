@@ -71,7 +71,8 @@ class PairService:
         """*mapping_name* is the user's file, for what is said of its lines."""
         self.ready = False
         """All metadata that was there at the start has been looked at."""
-        self._told = Told(Changes(), 0)
+        self._markets = 0
+        self._stopped = False
         self._pairs: dict[str, Pair] = {}
         self._table = table
         self._outbox = outbox
@@ -87,12 +88,12 @@ class PairService:
 
     async def take(self, told: Told) -> None:
         """Take what a look at some markets has changed."""
-        self._told = told
+        self._markets = told.markets
         await self._follow(self._apply(told.changes))
 
     async def scanned(self, told: Told, unknown: Sequence[tuple[int, str]]) -> None:
         """Everything was looked at: make Redis agree, and name lines that mean nothing."""
-        self._told = told
+        self._markets = told.markets
         self._apply(told.changes)
         known = await self.restore()
         pairs = self._pairs
@@ -196,6 +197,8 @@ class PairService:
             self._say(self._table.on_price(price.market_id, now))
 
     def _say(self, said: Iterable[PairPrice]) -> None:
+        if self._stopped:
+            return
         now_s = time.monotonic()
         for price in said:
             if self._monitor.on_price(price, now_s):
@@ -215,14 +218,15 @@ class PairService:
         return self.coverage()
 
     def stop(self, reason: str) -> None:
-        """Take back what is live: nobody will correct it."""
+        """Take back what is live, and say nothing more: nobody will correct it."""
+        self._stopped = True
         self._outbox.put(self._table.stop(reason))
 
     def coverage(self) -> Coverage:
         """Return how far both venues are brought together."""
         records = [pair.record for pair in self._pairs.values()]
         return Coverage(
-            markets=self._told.markets,
+            markets=self._markets,
             pairs=len(records),
             confirmed=len(self._table),
             by_user=sum(1 for record in records if record.by == BY_USER),

@@ -45,7 +45,8 @@ class Options:
     kalshi: int
     polymarket: int
     new: int
-    nice: int
+    together: bool
+    """Whether the matcher is in one session with all others, not in its own, as a container is."""
     seconds: float
     """How long a window is."""
     rounds: int
@@ -97,17 +98,16 @@ class Windows:
 
 
 class Matcher:
-    """`arbees-feed match run` as users run it, at another priority if wanted."""
+    """`arbees-feed match run` as users run it."""
 
-    def __init__(self, run: Bench, nice: int) -> None:
+    def __init__(self, run: Bench, *, together: bool) -> None:
         self._run, self._redis = run, run.redis
         # A call to Redis may be one during which it is stopped. The markets of the pairs are none
         # of our venue's, so the feed is not asked to follow them.
         given = ("redis.io_timeout_s=30", "pairs.follow=false", f"redis.url={run.redis_url}")
         words = [word for one in given for word in ("--set", one)]
-        self.process: Process = run.start("match", ["-m", "arbees_feed", "match", "run", *words])
-        if nice:
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, nice)
+        command = ["-m", "arbees_feed", "match", "run", *words]
+        self.process: Process = run.start("match", command, apart=not together)
         self._began_s = time.monotonic()
         self._stopped_s = 0.0
 
@@ -158,7 +158,7 @@ def pairs(run: Bench, options: Options) -> Sequence[Row]:
     for rate in RATES:
         windows.take(rate)  # warm
     commands = SlowCommands(run.redis)
-    matcher = Matcher(run, options.nice)
+    matcher = Matcher(run, together=options.together)
     first = _first_pass(matcher, windows, options)
     slow = commands.row()
     _afterwards(matcher, windows, options)

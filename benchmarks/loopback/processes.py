@@ -151,12 +151,19 @@ class Bench:
         rivals = str(BENCHMARKS / "rivals.py")
         return self.start(name, [rivals, name, url, self.redis_url, str(listed)])
 
-    def start(self, name: str, arguments: Sequence[str]) -> Process:
-        """Start Python with these arguments."""
+    def start(self, name: str, arguments: Sequence[str], *, apart: bool = False) -> Process:
+        """Start Python with these arguments; *apart*: as its own session, and scheduled as one."""
         log = self._stack.enter_context((self._folder / f"{name}.log").open("wb"))
         command = [sys.executable, *arguments]
         # In a folder of its own: `-m` would take the source of the present one.
-        process = subprocess.Popen(command, env=self._env, cwd=self._folder, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command,
+            env=self._env,
+            cwd=self._folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=apart,
+        )
         self._stack.callback(_end, process)
         return Process(process.pid)
 

@@ -40,6 +40,8 @@ from arbees_feed.matching.dates import (
         ("before jan 20 2027 at 9:30 am", "", "", "2027-01-20 09:30"),
         ("by jan 20 2027 11:59 pm pt", "", "", "2027-01-20 23:59 pt"),
         ("by jan 20 11:59 pm utc", "2027-01-21", "", "2027-01-20 23:59 utc"),
+        ("by december 31 2026 10 americans", "", "", "2026-12-31"),
+        ("by december 31 2026 11:59 pm ethereum", "", "", "2026-12-31"),
     ],
 )
 def test_a_window_ends_on_its_last_day(words: str, hint: str, start: str, end: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from support.pairing import game
 
 from arbees_feed.errors import RedisUnavailable
-from arbees_feed.pairs.judge import WINDOW_S, HeldBack, Judge, Pace, Told
+from arbees_feed.pairs.judge import REST_AFTER_S, SAID_EVERY, WINDOW_S, HeldBack, Judge, Pace, Told
 from arbees_feed.pairs.ledger import Changes, Ledger
 from arbees_feed.pairs.metadata import Meta
 from arbees_feed.pairs.unreadable import Unreadable
@@ -19,9 +19,13 @@ class Clocks:
 
     def __init__(self) -> None:
         self.wall_s = self.cpu_s = 0.0
+        self.rests = 0
 
     def pace(self) -> Pace:
-        return Pace(wall=lambda: self.wall_s, cpu=lambda: self.cpu_s)
+        return Pace(wall=lambda: self.wall_s, cpu=lambda: self.cpu_s, sleep=self.rest)
+
+    def rest(self, _: float) -> None:
+        self.rests += 1
 
 
 class Keeper:
@@ -61,6 +65,14 @@ async def test_nothing_is_told_until_all_is_read_and_then_only_what_changes() ->
     assert keeper.told[2] == Told(Changes(), 2)
 
 
+async def test_how_far_the_first_look_has_come_is_said_and_nothing_else() -> None:
+    keeper = Keeper()
+    judge = judge_of(keeper)
+    for number in range(SAID_EVERY + 1):
+        await judge.found([Meta("kalshi", f"K{number}", {"platform": "kalshi", "title": "odd"})])
+    assert keeper.told == [Told(Changes(), SAID_EVERY)]
+
+
 async def test_what_a_keeper_could_not_finish_is_told_at_the_next_scan_only() -> None:
     """It has taken what it was told; what comes now waits, as what it had to write does."""
     keeper = Keeper()
@@ -92,7 +104,25 @@ def test_work_that_gets_less_than_a_tenth_of_a_processor_is_held_back(
             pace.check()
         except HeldBack:
             raised += 1
-    assert raised == 2 * is_held_back  # once in each window
+    assert raised == is_held_back  # of two windows: there is nothing to be done about the second
+
+
+def test_work_rests_until_it_is_held_back() -> None:
+    clocks = Clocks()
+    pace = clocks.pace()
+    begun = pace.begin()
+    clocks.wall_s += REST_AFTER_S
+    pace.end(begun)
+    pace.rest()
+    pace.rest()
+    assert clocks.rests == 1
+    begun = pace.begin()
+    clocks.wall_s += WINDOW_S
+    pace.end(begun)
+    with pytest.raises(HeldBack):
+        pace.check()
+    pace.rest()
+    assert clocks.rests == 1
 
 
 def test_time_without_work_counts_for_nothing() -> None:

@@ -167,6 +167,18 @@ async def test_a_pair_is_written_told_and_followed(works: Works) -> None:
     assert covered.published == 2
 
 
+async def test_after_the_last_word_nothing_is_said(works: Works) -> None:
+    """What goes on in another thread may end a little later."""
+    await works.found(OURS, THEIRS)
+    await works.quoted(OURS, THEIRS)
+    works.service.stop("the matcher was stopped")
+    works.reader.price(OURS, 0.3, 0.31)
+    works.service._take([works.reader.book[OURS.market_id]])
+    assert await works.flush() == [(SAME, "stale")]
+    await works.judge.scanned()
+    assert await works.flush() == []
+
+
 async def test_a_market_that_ends_takes_its_pair_with_it_and_leaves_the_other(works: Works) -> None:
     await works.found(OURS, OTHERS, THEIRS)
     await works.quoted(OURS, OTHERS, THEIRS)
