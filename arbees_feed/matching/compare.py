@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from arbees_feed.matching.dates import ISSUANCE
+from arbees_feed.matching.dates import ISSUANCE, UNSURE
 from arbees_feed.matching.frame import SLOTS, Frame, Slot
 from arbees_feed.matching.people import codes_fit, compare_names
 from arbees_feed.matching.ranges import nearly
@@ -48,10 +48,17 @@ def _by_code(kalshi: Frame, polymarket: Frame) -> tuple[Reason, ...]:
 
 
 def _outcome(name: str, left: str, right: str) -> Outcome:
+    if name == "end" and UNSURE in left + right:
+        return _unsure_ends(left, right)
     if left == right:
         return "agrees"
     if name == "start":
         return _starts(left, right)
+    return _told(name, left, right)
+
+
+def _told(name: str, left: str, right: str) -> Outcome:
+    """Return how two values stand that are not one text, or of which one is missing."""
     if not (left and right):
         return "only kalshi" if left else "only polymarket"
     return _different(name, left, right)
@@ -68,6 +75,16 @@ def _different(name: str, left: str, right: str) -> Outcome:
             return "agrees" if _minutes_apart(left, right) <= SAME_START_MIN else "differs"
         case _:
             return "differs"
+
+
+def _unsure_ends(left: str, right: str) -> Outcome:
+    """Return how two ends stand of which one at least can be read in another way.
+
+    Even the same words twice settle nothing: "by Dec 31, midnight" and "before Jan 1, midnight".
+    """
+    if left.removesuffix(UNSURE) == right.removesuffix(UNSURE):
+        return "unsettled"
+    return _told("end", left, right)
 
 
 def _starts(left: str, right: str) -> Outcome:

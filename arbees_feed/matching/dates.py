@@ -2,21 +2,25 @@
 
 Days are those of US Eastern, which both venues' rules speak of. A window is a start and an end day,
 both inside: "before Jan 1, 2027" and "by December 31, 2026" end on the same day. An hour that is
-not the end of a day stands behind its day: `2027-01-20 12:00`.
+not the end of a day stands behind its day: `2027-01-20 12:00`, `2027-01-20 23:59 pt`. Where it
+can be read in two ways, a mark follows: `2026-12-31 ?`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from arbees_feed.matching.clocks import CLOCK, LEAD, NO_CLOCK, Clock, read_clock
+
 EASTERN: Final = ZoneInfo("America/New_York")
-_EASTERN_ZONES: Final = (None, "et", "est", "edt")
 
 ISSUANCE: Final = "issuance"
 """A start that is the issue of the market; its day follows where it is known."""
+UNSURE: Final = " ?"
+"""Stands behind an end that can be read in another way than is told before it."""
 
 _MONTHS: Final = (
     "jan",
@@ -33,30 +37,29 @@ _MONTHS: Final = (
     "dec",
 )
 _MONTH = (
-    r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
-_DAY = r"(\d{1,2})(?!\d)(?:st|nd|rd|th)?"
-_YEAR = r"(20\d\d)"
-CLOCK: Final = r"(?: (?:at )?(\d{1,2})(?::(\d\d))? ?([ap])m\b(?: ([ecmp][sd]?t|utc|gmt)\b)?)?"
-"""An hour that may follow a day: hour, minute, half of the day, zone."""
-_BEFORE = r"(?<!on or )\b(before)"
+_DAY = r"(?P<day>\d{1,2})(?!\d)(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>20\d\d)"
+_BEFORE = r"(?<!on or )\b(?P<word>before)"
+_DAY_END: Final = "23:59"
 
 MONTH: Final = re.compile(rf"{_MONTH}(?: {_YEAR})?")
 _TICKER_DAY: Final = re.compile(r"(\d\d)([A-Z]{3})(\d\d)")
 _TICKER_MONTH: Final = re.compile(r"(\d\d)([A-Z]{3})")
 _ISO: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
-# What the words say of the end (or the day); the number of days from what is named to it.
+# What the words say of the end, the most particular first.
 _FORMS: Final = (
-    (re.compile(rf"{_BEFORE} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"), "mdy"),
-    (re.compile(rf"{_BEFORE} {_MONTH} {_YEAR}"), "my"),
-    (re.compile(rf"{_BEFORE} {_YEAR}"), "y"),
-    (re.compile(rf"\b(by|on or before|through) {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"), "mdy"),
-    (re.compile(rf"\b(by) (?:the )?end of {_YEAR}"), "y"),
-    (re.compile(rf"\b(by) (?:the )?end of {_MONTH}(?: {_YEAR})?"), "my"),
-    (re.compile(rf"\b(in|during) {_MONTH}(?: {_YEAR})?(?! \d)"), "my"),
-    (re.compile(rf"\b(in|during) {_YEAR}\b"), "y"),
+    re.compile(rf"{_BEFORE}{LEAD} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"),
+    re.compile(rf"{_BEFORE} {_MONTH} {_YEAR}"),
+    re.compile(rf"{_BEFORE} {_YEAR}"),
+    re.compile(rf"\b(?P<word>by|on or before|through){LEAD} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"),
+    re.compile(rf"\b(?P<word>by) (?:the )?end of {_YEAR}"),
+    re.compile(rf"\b(?P<word>by) (?:the )?end of {_MONTH}(?: {_YEAR})?"),
+    re.compile(rf"\b(?P<word>in|during) {_MONTH}(?: {_YEAR})?(?! \d)"),
+    re.compile(rf"\b(?P<word>in|during) {_YEAR}\b"),
 )
 
 
@@ -83,51 +86,45 @@ def find_window(words: str, hint: str = "") -> Window | None:
             where the words give none, and must fall within three days of what they name; else they
             name no window.
     """
-    for form, shape in _FORMS:
+    for form in _FORMS:
         found = form.search(words)
         if found:
-            made = _window(found, shape, hint)
+            made = _window(found, hint)
             if made:
                 return made
     return None
 
 
-def _window(found: re.Match[str], shape: str, hint: str) -> Window | None:
-    groups = list(found.groups())
-    word = groups[0]
-    month = month_number(groups[1]) if "m" in shape else 0
-    day = int(groups[2]) if "d" in shape else 0
-    told = groups[3] if day else groups[-1]
-    year = told or _year_by_hint(month, day, word, hint)
+def _window(found: re.Match[str], hint: str) -> Window | None:
+    told = found.groupdict()
+    word, day = told["word"], int(told.get("day") or 0)
+    month = month_number(told.get("month") or "")
+    year = told.get("year") or _year_by_hint(month, day, word, hint)
     if not year:
         return None
     try:
         first, last = _bounds(int(year), month, day)
     except (ValueError, OverflowError):
         return None
-    clock = _clock(groups[4:]) if day else ""
-    if clock:
-        return Window(word, "", _end_at(first, clock), found.span())
-    if word == "before":
-        return Window(word, "", (first - timedelta(days=1)).isoformat(), found.span())
+    clock = _clock(told) if day else NO_CLOCK
+    if not clock.hour and word == "before":
+        last = first - timedelta(days=1)
     start = first.isoformat() if word in ("in", "during") else ""
-    return Window(word, start, last.isoformat(), found.span())
+    return Window(word, start, _end_at(last, clock), found.span())
 
 
-def _clock(told: Sequence[str | None]) -> str:
-    """Return `12:00` (Eastern) or `12:00 utc` of what CLOCK holds, or an empty text."""
-    hour, minute, half, zone = told
-    if not hour:
-        return ""
-    clock = f"{int(hour) % 12 + (12 if half == 'p' else 0):02d}:{minute or '00'}"
-    return clock if zone in _EASTERN_ZONES else f"{clock} {zone}"
+def _clock(told: Mapping[str, str | None]) -> Clock:
+    """Return what stands before the day and behind it: "by 5 pm on january 20 (pt)"."""
+    return read_clock(" ".join(filter(None, (told["lead"], told["clock"]))))
 
 
-def _end_at(day: date, clock: str) -> str:
+def _end_at(day: date, clock: Clock) -> str:
     """Return the end of a window on *day* at *clock*: the last day, the hour if it is not whole."""
-    if clock == "00:00":
-        return (day - timedelta(days=1)).isoformat()
-    return day.isoformat() if clock == "23:59" else f"{day.isoformat()} {clock}"
+    hour = clock.hour or _DAY_END
+    if hour == "00:00":
+        day, hour = day - timedelta(days=1), _DAY_END
+    told = "" if hour == _DAY_END and not clock.zone else f" {hour} {clock.zone}".rstrip()
+    return f"{day.isoformat()}{told}{'' if clock.sure else UNSURE}"
 
 
 def _bounds(year: int, month: int, day: int) -> tuple[date, date]:

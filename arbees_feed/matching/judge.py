@@ -12,7 +12,7 @@ import msgspec
 from arbees_feed.matching.compare import compare
 from arbees_feed.matching.frame import Frame
 from arbees_feed.matching.people import compare_names
-from arbees_feed.matching.ranges import complement
+from arbees_feed.matching.ranges import are_halves
 from arbees_feed.matching.reasons import Outcome, Reason
 from arbees_feed.matching.tables import data
 from arbees_feed.matching.words import code_tail, name_tails
@@ -58,13 +58,14 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 class Spec:
     """How a kind is judged; see `data/kinds.toml`."""
 
-    __slots__ = ("block", "conflicts", "noted", "required", "tolerated")
+    __slots__ = ("block", "conflicts", "noted", "required", "step", "tolerated")
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.required = frozenset(row["required"])
         self.tolerated: dict[str, str] = row.get("tolerated", {})
         self.noted: dict[str, str] = {"source": "settlement_source", **row.get("noted", {})}
         self.block = tuple(row["block"])
+        self.step: str = row.get("step", "")
         self.conflicts = tuple(row.get("conflicts", ()))
 
 
@@ -121,9 +122,19 @@ def _polarity(kalshi: Frame, polymarket: Frame) -> tuple[Polarity, str]:
         swapped = ours == polymarket.get("against") and theirs == kalshi.get("against")
         return ("inverted", "subject") if swapped else ("unknown", "")
     left, right = kalshi.get("range"), polymarket.get("range")
-    if left and right and complement(left) == right:
+    if left and right and are_halves(left, right, _step(kalshi)):
         return "inverted", "range"
     return "same", ""
+
+
+def _step(frame: Frame) -> str:
+    """Return the step in which the number in question moves, or an empty text where none is known.
+
+    It is the same for both: a frame of another kind or indicator is no match anyhow.
+    """
+    spec = spec_of(frame.get("kind"))
+    step: str = data("economics")["grids"].get(frame.get("indicator"), "")
+    return step or (spec.step if spec else "")
 
 
 def _agreeing(reason: Reason) -> Reason:
@@ -140,9 +151,8 @@ def _grade(spec: Spec, reasons: tuple[Reason, ...], polarity: Polarity) -> Grade
     if any(_is_untold(by_slot.get(name)) for name in missing & _OUTCOMES):
         return "related"
     loose = {name for name, outcome in by_slot.items() if _is_open(outcome)}
-    return (
-        "probable" if missing or loose - spec.noted.keys() - spec.tolerated.keys() else "identical"
-    )
+    tolerated = {name for name in spec.tolerated if by_slot.get(name) != "unsettled"}
+    return "probable" if missing or loose - spec.noted.keys() - tolerated else "identical"
 
 
 def _is_untold(outcome: Outcome | None) -> bool:

@@ -10,7 +10,8 @@ from typing import Final
 
 from arbees_feed.matching import polymarket_games
 from arbees_feed.matching.assemble import Readings
-from arbees_feed.matching.dates import CLOCK, ISSUANCE, day_of, eastern, find_window
+from arbees_feed.matching.clocks import CLOCK, LEAD
+from arbees_feed.matching.dates import ISSUANCE, day_of, eastern, find_window
 from arbees_feed.matching.frame import Frame
 from arbees_feed.matching.listing import RULES_READ, PolymarketListing, within
 from arbees_feed.matching.placeholders import Pairs
@@ -27,7 +28,9 @@ _US_SLUG: Final = re.compile(
 _US_WHO: Final = re.compile(r"t[a-z]c-.+-([a-z]{2,6})")
 _US_ROUND: Final = re.compile(r"(?P<event>.+)-round(?P<round>\d)leader")
 _ELECTION: Final = re.compile(r"(20\d\d) (?:\w+ ){0,4}?(?:elections?|midterms?|primary)")
-_DEADLINE: Final = re.compile(rf"(?:by|before|on or before) [a-z]{{3,9}} \d{{1,2}} 20\d\d{CLOCK}")
+_DEADLINE: Final = re.compile(
+    rf"(?:by|before|on or before){LEAD} [a-z]{{3,9}} \d{{1,2}} 20\d\d{CLOCK}"
+)
 _OFFICES: Final = ("party_wins", "nominee", "person_wins")
 _AUTUMN: Final = ("10", "11", "12")
 

@@ -123,6 +123,19 @@ def complement(text: str) -> str:
     return found.text()
 
 
+def are_halves(one: str, other: str, step: str = "") -> bool:
+    """Return whether a number is always in one of two ranges, and never in both.
+
+    Args:
+        step: what the number moves in, as in "0.1", or an empty text: at least 4.4 and at most 4.3
+            are halves in steps of 0.1 alone.
+    """
+    rest = complement(one)
+    if rest and step:
+        return on_grid(rest, step) == on_grid(other, step)
+    return rest != "" and rest == other
+
+
 CENT: Final = Decimal("0.01")
 """Bounds that differ by no more are one bound with a known conflict: above 61,999.99 and 62,000."""
 FINE: Final = 1000

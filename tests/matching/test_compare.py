@@ -75,3 +75,18 @@ def test_another_contest_of_the_name_is_another_one(ours: str, theirs: str, outc
 
 def test_what_is_only_for_polarity_is_not_compared() -> None:
     assert outcomes("against", "nba:bkn", "nba:mem") == {}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [
+        ("2026-12-31 ?", "2026-12-31", "unsettled"),
+        ("2026-12-31 ?", "2026-12-31 ?", "unsettled"),
+        ("2026-12-31 ?", "2026-12-30", "differs"),
+        ("2026-12-31 ?", "2026-12-31 12:00", "differs"),
+        ("2026-12-31 17:00 local ?", "2026-12-31 17:00", "differs"),
+        ("2026-12-31 ?", "", "only kalshi"),
+    ],
+)
+def test_an_end_that_may_be_another_settles_nothing(ours: str, theirs: str, outcome: str) -> None:
+    assert outcomes("end", ours, theirs) == {"end": outcome}

@@ -81,6 +81,66 @@ LOOK_ALIKES: dict[str, tuple[Frame, Frame]] = {
         polymarket("Will Ann Marlowe be arrested by January 20, 2027?",
                    rules="Yes if so by January 20, 2027, 12:00 PM ET. Otherwise No."),
     ),
+    "an hour in words": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, noon?"),
+    ),
+    "an hour of the day's twenty-four": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 17:00 ET?"),
+    ),
+    "an hour before the day, by the rules": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027?",
+                   rules="Yes if so by 5 PM ET on January 20, 2027. Otherwise No."),
+    ),
+    "an hour before the day, by Kalshi's rules": (
+        kalshi(*ARREST, rules="If Ann Marlowe is arrested before noon ET on Jan 20, 2027, then the"
+               " market resolves to Yes."),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027?"),
+    ),
+    "midnight, the day's beginning or its end": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027 at midnight ET?"),
+    ),
+    "midnight twice, of two days": (
+        kalshi("KXARREST-27JAN21-AMAR",
+               "Will Ann Marlowe be arrested before Jan 21, 2027 at midnight?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027 at midnight?"),
+    ),
+    "midnight by the rules of a plain question": (
+        kalshi("KXSALT-27", "Will the salt treaty be signed by Jan 20, 2027?"),
+        polymarket("Will the salt treaty be signed by January 20, 2027?",
+                   rules="Yes if so by midnight on January 20, 2027. Otherwise No."),
+    ),
+    "half past nine, in the morning or in the evening": (
+        kalshi("KXARREST-27JAN20-AMAR",
+               "Will Ann Marlowe be arrested by Jan 20, 2027 at 9:30 AM ET?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 9:30 ET?"),
+    ),
+    "an hour of the place, wherever that is": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 11:59 PM local time?"),
+    ),
+    "the end of the day in a zone of words": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027?",
+                   rules="Yes if so by January 20, 2027, 11:59 PM Pacific Time. Otherwise No."),
+    ),
+    "the end of the day in a zone without an hour": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027 (UTC)?"),
+    ),
+    "the end of the day in Europe": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027?",
+                   rules="Yes if so by January 20, 2027, 11:59 PM CET. Otherwise No."),
+    ),
+    "one hour in two zones": (
+        kalshi("KXARREST-27JAN20-AMAR",
+               "Will Ann Marlowe be arrested by Jan 20, 2027 at 17:00 UTC-5?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 5 PM UTC?"),
+    ),
     "before a day, and before its end": (
         kalshi("KXARREST-27JAN19-AMAR", "Will Ann Marlowe be arrested by Jan 19, 2027?"),
         polymarket("Will Ann Marlowe be arrested before January 20, 2027, 11:59 PM ET?"),
@@ -130,6 +190,45 @@ LOOK_ALIKES: dict[str, tuple[Frame, Frame]] = {
         polymarket("Spread: Nets (-3)", event_title="Nets vs. Grizzlies",
                    **{**NETS, "market_type": "spreads"}),
     ),
+    "the other half, and a step between": (
+        kalshi("KXU3-27APR-T4.3", "Will unemployment be above 4.3% in April 2027?"),
+        polymarket("Will the April 2027 unemployment rate be at most 4.2%?"),
+    ),
+    "the other half, and a step in both": (
+        kalshi("KXU3-27APR-T4.3", "Will unemployment be above 4.3% in April 2027?"),
+        polymarket("Will the April 2027 unemployment rate be 4.4% or lower?"),
+    ),
+    "above and below, and the bound in neither": (
+        kalshi("KXU3-27APR-T4.3", "Will unemployment be above 4.3% in April 2027?"),
+        polymarket("Will the April 2027 unemployment rate be below 4.3%?"),
+    ),
+    "one step and what is below it": (
+        kalshi("KXECONSTATU3-27APR-T4.3", "Unemployment rate in Apr 2027?",
+               yes_sub_title="Exactly 4.3%"),
+        polymarket("Will the April 2027 unemployment rate be at most 4.2%?"),
+    ),
+    "the other half of another month": (
+        kalshi("KXU3-27MAY-T4.3", "Will unemployment be above 4.3% in May 2027?"),
+        polymarket("Will the April 2027 unemployment rate be at most 4.3%?"),
+    ),
+    "the other half of the core figure": (
+        kalshi("KXCPICORE-27FEB-T0.2", "Will CPI Core rise more than 0.2% in February 2027?"),
+        polymarket("Will monthly inflation be 0.2% or less in February 2027?"),
+    ),
+    "the other half of a price, which knows no step": (
+        kalshi("KXBTCD-26JUL0212-T62000", "Bitcoin price on Jul 2, 2026?"),
+        polymarket("Will the price of Bitcoin be below $62,000 on July 2?", end_time="2026-07-02"),
+    ),
+    "the other half of a rate whose steps nobody tells": (
+        kalshi("KXFED-27JAN-T4.25", "Will the upper bound of the federal funds rate be above 4.25%"
+               " following the Fed's Jan 27, 2027 meeting?"),
+        polymarket("Will the upper bound of the federal funds rate be at most 4.0% following the"
+                   " Fed's January 27, 2027 meeting?"),
+    ),
+    "jobs, the other half and a thousand in neither": (
+        kalshi("KXPAYROLLS-27MAR-T100000", "Will above 100000 jobs be added in March 2027?"),
+        polymarket("Will the US add less than 100k jobs in March 2027?"),
+    ),
     "jobs in whole thousands": (
         kalshi("KXPAYROLLS-27MAR-T100000", "Will above 100000 jobs be added in March 2027?"),
         polymarket("Will the US add 100k or more jobs in March 2027?"),
@@ -162,6 +261,13 @@ LOOK_ALIKES: dict[str, tuple[Frame, Frame]] = {
     "another currency": (
         kalshi("KXGOLD-27", "Will gold hit €5000 an ounce in 2027?"),
         polymarket("Will gold hit $5000 an ounce in 2027?"),
+    ),
+    "a midnight that only the rules tell": (
+        kalshi("KXBILL-27", "Will the 2027 salt bill pass the Senate?",
+               rules="If it passes before Jan 1, 2028 at midnight ET, then the market resolves to"
+               " Yes."),
+        polymarket("Will the 2027 salt bill pass the Senate?",
+                   rules="Yes if it passes by December 31, 2027, 11:59 PM ET."),
     ),
     "a deadline that only the rules tell, and another": (
         kalshi("KXBILL-27", "Will the 2027 salt bill pass the Senate?",
@@ -202,6 +308,26 @@ ONE_QUESTION: dict[str, tuple[Frame, Frame]] = {
                "Will Ann Marlowe be arrested by Jan 20, 2027 at 12:00 PM EST?"),
         polymarket("Will Ann Marlowe be arrested by January 20, 2027, 12 PM ET?"),
     ),
+    "the same noon, in words and before the day": (
+        kalshi("KXARREST-27JAN20-AMAR",
+               "Will Ann Marlowe be arrested before noon on Jan 20, 2027?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 12 PM Eastern Time?"),
+    ),
+    "the same hour on two clocks": (
+        kalshi("KXARREST-27JAN20-AMAR",
+               "Will Ann Marlowe be arrested by Jan 20, 2027 at 17:00 ET?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 5 p.m. Eastern?"),
+    ),
+    "the end of the day, on a clock of twenty-four hours": (
+        kalshi(*ARREST),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027?",
+                   rules="Yes if so by January 20, 2027, 23:59 ET. Otherwise No."),
+    ),
+    "the end of one day elsewhere": (
+        kalshi("KXARREST-27JAN21-AMAR",
+               "Will Ann Marlowe be arrested before Jan 21, 2027 at 12:00 AM PT?"),
+        polymarket("Will Ann Marlowe be arrested by January 20, 2027, 11:59 PM Pacific Time?"),
+    ),
     "midnight, and the day before": (
         kalshi("KXARREST-27-AMAR",
                "Will Ann Marlowe be arrested before Jan 1, 2027 at 12:00 AM ET?"),
@@ -217,6 +343,52 @@ ONE_QUESTION: dict[str, tuple[Frame, Frame]] = {
         polymarket("Will the US add 101k or more jobs in March 2027?"),
     ),
 }  # fmt: skip
+
+
+OTHER_HALF: dict[str, tuple[Frame, Frame]] = {
+    "above a step and at most that": (
+        kalshi("KXU3-27APR-T4.3", "Will unemployment be above 4.3% in April 2027?"),
+        polymarket("Will the April 2027 unemployment rate be at most 4.3%?"),
+    ),
+    "below a step and that or more": (
+        kalshi("KXCPI-27JAN-T0.2", "Will CPI rise below 0.2% in January 2027?"),
+        polymarket("Will monthly inflation be 0.2% or more in January 2027?"),
+    ),
+    "a step or higher, and the one below or lower": (
+        kalshi("KXU3-27APR-T4.4", "Will unemployment be at least 4.4% in April 2027?"),
+        polymarket("Will the April 2027 unemployment rate be 4.3% or lower?"),
+    ),
+    "a growth between two steps": (
+        kalshi("KXGDP-27APR30-T1.05", "Will real GDP increase by more than 1.05% in Q1 2027?"),
+        polymarket("Will US GDP growth in Q1 2027 be at most 1.0%?"),
+    ),
+    "jobs above a thousand and at most that": (
+        kalshi("KXPAYROLLS-27MAR-T100000", "Will above 100000 jobs be added in March 2027?"),
+        polymarket("Will the US add 100k or less jobs in March 2027?"),
+    ),
+    "whole goals": (
+        kalshi("KXWCGOALS-26-AMAR", "Will Abel Sample score 3+ goals in the 2026 World Cup?"),
+        polymarket("Will Abel Sample score 2 or fewer goals at the 2026 FIFA World Cup?"),
+    ),
+    "whole cases": (
+        kalshi("KXMEASLES-27-40", "Will there be at least 40 measles cases in 2027?"),
+        polymarket("Will there be 39 or fewer measles cases in the U.S. in 2027?"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_HALF)
+def test_the_other_half_is_the_same_question_turned_round(name: str) -> None:
+    ours, theirs = OTHER_HALF[name]
+    assert outcome(judge(ours, theirs)) == (True, "inverted"), why(ours, theirs)
+
+
+def test_a_market_that_contradicts_itself_has_no_other_half_to_rely_on() -> None:
+    ours = kalshi("KXU3-27APR-T4.3", "Will unemployment be above 4.3% in April 2027?",
+                  rules="If the unemployment rate is above 4.4% in April 2027, then the market"
+                  " resolves to Yes.")  # fmt: skip
+    theirs = polymarket("Will the April 2027 unemployment rate be at most 4.4%?")
+    assert judge(ours, theirs).grade == "probable"
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)

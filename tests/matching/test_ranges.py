@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbees_feed.matching.ranges import Range, complement, nearly, on_grid, parse_range, plain
+from arbees_feed.matching.ranges import (
+    Range,
+    are_halves,
+    complement,
+    nearly,
+    on_grid,
+    parse_range,
+    plain,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +65,68 @@ def test_the_complement_of_a_complement_is_the_range(bound: Decimal, form: str) 
     told = form.format(plain(bound))
     assert complement(complement(told)) == told
     assert complement(told) != told
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "step"),
+    [
+        ("(4.3,inf)", "(-inf,4.3]", ""),
+        ("[4.4,inf)", "(-inf,4.3]", "0.1"),
+        ("[4.4,inf)", "(-inf,4.4)", "0.1"),
+        ("(4.3,inf)", "(-inf,4.4)", "0.1"),
+        ("[4.5,inf)", "(-inf,4.25]", "0.25"),
+        ("[3,inf)", "(-inf,2]", "1"),
+        ("(2.5,inf)", "(-inf,2]", "1"),
+        ("[-0.1,inf)", "(-inf,-0.2]", "0.1"),
+    ],
+)
+def test_halves_leave_nothing_out_and_share_nothing(one: str, other: str, step: str) -> None:
+    assert are_halves(one, other, step)
+    assert are_halves(other, one, step)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "step"),
+    [
+        ("[4.4,inf)", "(-inf,4.3]", ""),
+        ("[4.4,inf)", "(-inf,4.3]", "0.01"),
+        ("(4.3,inf)", "(-inf,4.3)", "0.1"),
+        ("[4.4,inf)", "(-inf,4.4]", "0.1"),
+        ("[4.4,inf)", "(-inf,4.2]", "0.1"),
+        ("[4.4,inf)", "[4.4,inf)", "0.1"),
+        ("[4.4,inf)", "[4.3,4.3]", "0.1"),
+        ("[4.3,4.3]", "[4.3,4.3]", "0.1"),
+        ("[4.3,4.4]", "(-inf,4.2]", "0.1"),
+    ],
+)
+def test_what_overlaps_or_leaves_a_gap_is_no_half(one: str, other: str, step: str) -> None:
+    assert not are_halves(one, other, step)
+    assert not are_halves(other, one, step)
+
+
+HALF = st.sampled_from(["({},inf)", "[{},inf)", "(-inf,{})", "(-inf,{}]"])
+
+
+def holds(told: str, number: Decimal) -> bool:
+    """Return whether *number* is in the range."""
+    found = Range(told)
+    above = found.low is None or number > found.low or (found.low_in and number == found.low)
+    return above and (
+        found.high is None or number < found.high or (found.high_in and number == found.high)
+    )
+
+
+@given(st.integers(-40, 40), st.integers(-40, 40), HALF, HALF, st.sampled_from(["0.1", "0.25"]))
+def test_halves_are_those_of_which_each_step_is_in_one(
+    first: int, second: int, form: str, other_form: str, step: str
+) -> None:
+    """Bounds lie on steps and between them; all steps about them are tried."""
+    one = form.format(plain(first * Decimal("0.05")))
+    other = other_form.format(plain(second * Decimal("0.05")))
+    steps = [place * Decimal(step) for place in range(-30, 31)]
+    assert are_halves(one, other, step) == all(
+        holds(one, number) != holds(other, number) for number in steps
+    )
 
 
 @given(bounds, bounds)

@@ -80,7 +80,7 @@ def test_nothing_stands_in_the_data_that_nobody_reads() -> None:
     league = {
         "series", "teams", "slugs", "says", "titles", "open", "draws", "conflicts", "variant",
     }  # fmt: skip
-    kind = {"required", "tolerated", "noted", "block", "conflicts"}
+    kind = {"required", "tolerated", "noted", "block", "conflicts", "step"}
     for rows, known in (
         (data("competitions"), competition), (leagues(), league), (data("kinds"), kind),
         (data("variants"), {"says", "in_rules"}),
