@@ -14,7 +14,7 @@ from arbees_feed.app.flights import Flights
 from arbees_feed.app.plan import VenuePlan
 from arbees_feed.app.probing import RestProbe
 from arbees_feed.config import Settings
-from arbees_feed.core.events import BookTold, MarketListed, NoBook, Refused
+from arbees_feed.core.events import BookTold, FeesChanged, MarketListed, NoBook, Refused
 from arbees_feed.core.model import Liveness, MarketId, VenueState
 from arbees_feed.core.rotation import Rotation
 from arbees_feed.core.venue import Catalogue
@@ -22,6 +22,7 @@ from arbees_feed.core.wire import Names
 from arbees_feed.enrich.allowance import Allowance
 from arbees_feed.enrich.checked import CheckedCatalogue
 from arbees_feed.enrich.discovery import Universe, UniverseOptions
+from arbees_feed.enrich.event_fees import EventFees
 from arbees_feed.enrich.fees import FeeWatch
 from arbees_feed.enrich.refresh import Refresher
 from arbees_feed.enrich.service import Enricher, EnrichOptions
@@ -89,6 +90,7 @@ class Venue:
         self.fees: FeeWatch | None = None
         if self.enricher is not None:
             self.fees = FeeWatch(catalogue, self.fetcher, self.enricher.outdated)
+        self.event_fees = self._new_event_fees(catalogue)
 
     def services(self) -> list[Runnable]:
         """Return what the supervisor has to run."""
@@ -104,6 +106,8 @@ class Venue:
             services.append(_Named(f"{self.venue}-enrich", self.enricher))
         if self.fees is not None:
             services.append(_Named(f"{self.venue}-fees", self.fees))
+        if self.event_fees is not None:
+            services.append(_Named(f"{self.venue}-event-fees", self.event_fees))
         if self.refresher is not None:
             services.append(_Named(f"{self.venue}-refresh", self.refresher))
         return services
@@ -121,6 +125,7 @@ class Venue:
             hooks=Hooks(
                 on_refused=self._on_refused,
                 on_listed=self._on_listed,
+                on_fees_changed=self._on_fees_changed,
                 on_notice=self._on_notice,
                 on_no_book=self._on_no_book,
                 on_told=self._on_told,
@@ -190,6 +195,11 @@ class Venue:
             ),
         )
 
+    def _new_event_fees(self, catalogue: Catalogue) -> EventFees | None:
+        if (enricher := self.enricher) is None:
+            return None
+        return EventFees(catalogue, self.fetcher, correct=enricher.correct, relist=enricher.relist)
+
     def _new_refresher(self, catalogue: Catalogue) -> Refresher | None:
         if not self.plan.carriage.options.tickers:
             return None
@@ -238,6 +248,10 @@ class Venue:
         if self.enricher is not None:
             self.enricher.announce([event.meta])
         self.universe.refresh()
+
+    def _on_fees_changed(self, event: FeesChanged) -> None:
+        if self.event_fees is not None:
+            self.event_fees.changed(event.event)
 
     def _on_notice(self, text: str) -> None:
         self._warnings.warning("venue says", venue=self.venue, text=text)

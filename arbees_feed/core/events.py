@@ -126,6 +126,12 @@ class MarketListed(msgspec.Struct, frozen=True):
     meta: MarketMeta
 
 
+class FeesChanged(msgspec.Struct, frozen=True):
+    """Trading the markets of an event costs something else now: the venue is to be asked what."""
+
+    event: str
+
+
 class NoBook(msgspec.Struct, frozen=True):
     """Books were asked for again and again and never came: unknown or ended markets, perhaps."""
 
@@ -150,6 +156,7 @@ Event = (
     | TickerLost
     | TradingChanged
     | MarketListed
+    | FeesChanged
     | Notice
     | Refused
     | NoBook

@@ -235,11 +235,12 @@ class Catalogue(Protocol):
     def allowance(self) -> Crawl:
         """Find how fast this account may ask; finds nothing where the venue does not tell."""
 
-    def fees(self) -> Crawl:
+    def fees(self, events: Sequence[str] = ()) -> Crawl:
         """Learn what trading costs, where the venue tells that apart from its markets.
 
         What the other crawls find from then on has it; `Found.outdated` says that what they found
-        before is different. Makes no request where each market tells its own fees.
+        before is different. With *events*, what holds for these alone, now; their markets are found
+        with it. Makes no request where each market tells its own fees.
         """
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:

@@ -68,9 +68,9 @@ class CheckedCatalogue:
         """Find how fast this account may ask."""
         return self._checked(self._catalogue.allowance())
 
-    def fees(self) -> Crawl:
-        """Learn what trading costs."""
-        return self._checked(self._catalogue.fees())
+    def fees(self, events: Sequence[str] = ()) -> Crawl:
+        """Learn what trading costs, or what it costs in these events."""
+        return self._checked(self._catalogue.fees(events))
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:
         """Remember no more of these."""

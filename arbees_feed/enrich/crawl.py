@@ -6,6 +6,11 @@ from contextlib import aclosing
 from typing import Protocol
 
 from arbees_feed.core.venue import Crawl, Found, Request
+from arbees_feed.errors import RequestFailed
+
+# What a server answers to a request that it may well accept later.
+_PASSING = frozenset({0, 408, 425, 429})
+_SERVER_ERRORS = 500
 
 
 class Fetcher(Protocol):
@@ -49,6 +54,11 @@ class Crawling:
             if isinstance(step, Found):
                 return step
             self._pending = step
+
+
+def is_worth_repeating(failed: RequestFailed) -> bool:
+    """Return whether the same request may be accepted later (a cursor may expire)."""
+    return failed.status in _PASSING or failed.status >= _SERVER_ERRORS
 
 
 async def crawl(plan: Crawl, fetcher: Fetcher) -> AsyncGenerator[Found, None]:

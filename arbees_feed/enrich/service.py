@@ -14,17 +14,13 @@ from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.text import is_name
 from arbees_feed.core.venue import Catalogue, Found
 from arbees_feed.enrich.checked import checked
-from arbees_feed.enrich.crawl import Crawling, Fetcher
+from arbees_feed.enrich.crawl import Crawling, Fetcher, is_worth_repeating
 from arbees_feed.enrich.leaving import Leaving, shorten
 from arbees_feed.enrich.progress import EnrichStats, Progress
 from arbees_feed.enrich.rechecks import Rechecks
 from arbees_feed.enrich.timing import REAL_TIME, Timing
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
-
-# What a server answers to a request that it may well accept later.
-_PASSING = frozenset({0, 408, 425, 429})
-_SERVER_ERRORS = 500
 
 
 class EnrichOptions(msgspec.Struct, frozen=True):
@@ -86,6 +82,7 @@ class Enricher:
         self._wake = asyncio.Event()
         self._begun = False
         self._announced: dict[MarketId, MarketMeta] = {}
+        self._corrected: dict[MarketId, MarketMeta] = {}
         # Never asked for; asked for in vain, by time; found by asking (bounded, all three).
         self._shown: dict[MarketId, None] = {}
         self._asked_s: dict[MarketId, float] = {}
@@ -100,6 +97,7 @@ class Enricher:
         self._due_s = float("-inf")
         self._full_due_s = float("-inf")
         self._outdated = False
+        self._is_urgent = False
         self._progress = Progress(writer.venue, self.stats)
         self._leaving = Leaving(options.unknown_kept)
         # Left by a former run: they go unless the venue still knows them (bounded).
@@ -115,6 +113,7 @@ class Enricher:
         await self._wait_for_first_price()
         while True:
             await self._write_announced()
+            await self._write_corrected()
             await self._remove_due()
             if self._timing.monotonic() >= self._due_s:
                 await self._list()
@@ -143,10 +142,23 @@ class Enricher:
         self._outdated = True
         self.recheck([market for market in self._found if self._writer.knows(market)])
 
+    def relist(self) -> None:
+        """Make a full listing now, or after the one under way, whose pages may be too old."""
+        self.outdated()
+        self._is_urgent = True
+        self._due_s = self._timing.monotonic()
+        self._wake.set()
+
+    def correct(self, markets: Sequence[MarketMeta]) -> None:
+        """Take what the venue has just said, asked by somebody else; it is written very soon."""
+        self._corrected.update((meta.market_id, meta) for meta in markets)
+        shorten(self._corrected, self._options.unknown_kept)
+        self._wake.set()
+
     def remove(self, markets: Iterable[MarketId]) -> None:
         """Take all metadata of these markets out of Redis soon: they are gone for good."""
         given_up = set(markets)
-        for known in (self._announced, self._shown, self._asked_s, self._found):
+        for known in (self._announced, self._corrected, self._shown, self._asked_s, self._found):
             for market in given_up & known.keys():
                 del known[market]
         self._rechecks.forget(given_up)
@@ -183,13 +195,28 @@ class Enricher:
             if self._announced.get(market) is meta:
                 del self._announced[market]
 
+    async def _write_corrected(self) -> None:
+        """Write what should not have to wait until a listing, or a round of lookups, is done."""
+        if not self._corrected:
+            return
+        # Found earlier: it must not undo this.
+        await self._write_unwritten()
+        corrected = dict(self._corrected)
+        await self._writer.write(self._living(Found(markets=list(corrected.values()))))
+        for market, meta in corrected.items():
+            if self._corrected.get(market) is meta:
+                del self._corrected[market]
+
     async def _list(self) -> None:
         """Finish the listing that is under way, or make a new one."""
         listing = self._listing or await self._begin_listing()
         try:
             await self._write_findings(listing)
-        except (ProtocolViolation, RequestFailed) as exc:
-            if not _can_go_on(exc):
+        except ProtocolViolation:
+            self._listing = None
+            raise
+        except RequestFailed as exc:
+            if not is_worth_repeating(exc):
                 self._listing = None
             raise
         if self._listing is listing:
@@ -199,7 +226,7 @@ class Enricher:
         now_s = self._timing.monotonic()
         if now_s >= self._full_due_s or self._outdated:
             self._since_s = None
-            self._outdated = False
+            self._outdated = self._is_urgent = False
         expected = 0
         if self._since_s is None and self._writer.venue:
             expected = await self._writer.count()
@@ -215,7 +242,7 @@ class Enricher:
             self._full_due_s = done_s + self._options.full_s
             await self._doubt_strangers()
         self._since_s = int(self._listing_started_unix_s) - self._options.overlap_s
-        self._due_s = done_s + self._options.refresh_s
+        self._due_s = done_s + (0.0 if self._is_urgent else self._options.refresh_s)
         self.stats.listings_done += 1
         self.stats.last_done_unix_s = self._timing.now()
         self._progress.done(done_s)
@@ -241,6 +268,7 @@ class Enricher:
                 self._rechecks.listed(meta.market_id for meta in found.markets)
                 self._unwritten = self._living(found)
                 await self._write_unwritten()
+                await self._write_corrected()
                 if self._listing is not listing:
                     return
 
@@ -275,6 +303,7 @@ class Enricher:
                 async for found in findings:
                     told.update(meta.market_id for meta in found.markets)
                     await self._writer.write(self._living(found))
+                    await self._write_corrected()
         except (RequestFailed, RedisUnavailable):
             self._shown = dict.fromkeys(markets) | self._shown
             self.recheck(self._unsure)
@@ -322,10 +351,3 @@ class Enricher:
         self._doubtful.difference_update(markets)
         shorten(self._found, self._options.unknown_kept)
         self.stats.lookups_dropped += shorten(self._asked_s, self._options.unknown_kept)
-
-
-def _can_go_on(exc: ProtocolViolation | RequestFailed) -> bool:
-    """Return whether the request that failed is worth making again (a cursor may expire)."""
-    if isinstance(exc, ProtocolViolation):
-        return False
-    return exc.status in _PASSING or exc.status >= _SERVER_ERRORS

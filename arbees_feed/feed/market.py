@@ -6,7 +6,15 @@ from typing import Protocol
 import msgspec
 
 from arbees_feed.core.book import BookState, OrderBook
-from arbees_feed.core.events import BookTold, MarketListed, NoBook, Refused, TopOfBook, Trade
+from arbees_feed.core.events import (
+    BookTold,
+    FeesChanged,
+    MarketListed,
+    NoBook,
+    Refused,
+    TopOfBook,
+    Trade,
+)
 from arbees_feed.core.model import STATUS_LIVE, Lots, MarketId, Quote, Source, Status, Ticks
 
 Shown = tuple[Ticks, Lots, Ticks, Lots, Ticks | None, Status]
@@ -45,6 +53,7 @@ class Hooks(msgspec.Struct, frozen=True):
     """Who hears of what is not about prices; none may raise or wait."""
 
     on_listed: Callable[[MarketListed], None] = lambda _: None
+    on_fees_changed: Callable[[FeesChanged], None] = lambda _: None
     on_notice: Callable[[str], None] = lambda _: None
     on_refused: Callable[[Refused, Link], None] = lambda _event, _link: None
     on_no_book: Callable[[NoBook], None] = lambda _: None

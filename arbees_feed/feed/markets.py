@@ -16,6 +16,7 @@ from arbees_feed.core.events import (
     BookSnapshot,
     BookTold,
     Event,
+    FeesChanged,
     LevelChanged,
     LevelSet,
     MarketListed,
@@ -85,10 +86,11 @@ class MarketTable:
             BookLost: self._book_lost,
             TickerLost: self._ticker_lost,
             TradingChanged: self._trading_changed,
-            MarketListed: self._listed,
+            MarketListed: self._hooks.on_listed,
+            FeesChanged: self._hooks.on_fees_changed,
             Notice: self._notice,
             Refused: self._refused,
-            NoBook: self._no_book,
+            NoBook: self._hooks.on_no_book,
         }
 
     def __len__(self) -> int:
@@ -267,16 +269,8 @@ class MarketTable:
             self._showcase.show_nothing(market, Status.STALE, self._recv_ns)
         return market
 
-    def _listed(self, event: MarketListed) -> Market | None:
-        self._hooks.on_listed(event)
-        return None
-
     def _notice(self, event: Notice) -> Market | None:
         self._hooks.on_notice(event.text)
-        return None
-
-    def _no_book(self, event: NoBook) -> Market | None:
-        self._hooks.on_no_book(event)
         return None
 
     def _market(self, market_id: MarketId) -> Market:

@@ -21,7 +21,7 @@ from arbees_feed.sim.money import SIZE_SCALE
 from arbees_feed.sim.shared import Shared
 from arbees_feed.sim.socket import Socket
 from arbees_feed.sim.venue import BookFrame, VenueFeed
-from arbees_feed.sim.world import Change, Group, Market
+from arbees_feed.sim.world import Change, Event, Group, Market
 
 SECOND_CLEARING_SHARE = 0.6
 BUFFER_OVERFLOW = 25
@@ -131,6 +131,10 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         if new_event:
             self._send_lifecycle("event_lifecycle", frames.event_body(market.event))
         self._send_lifecycle("market_lifecycle_v2", frames.created_body(market))
+
+    def tell_fees(self, event: Event) -> None:
+        """Tell that an event's fees are others now."""
+        self._send_lifecycle("event_fee_update", frames.fees_body(event))
 
     def end(self, market: Market) -> None:
         """Clear the book with an empty snapshot, often twice, then settle."""

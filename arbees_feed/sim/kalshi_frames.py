@@ -123,6 +123,17 @@ def event_body(event: Event) -> str:
     )
 
 
+def fees_body(event: Event) -> str:
+    """Return the message of an event whose fees differ from its series', or do so no more."""
+    return compact(
+        {
+            "event_ticker": event.id,
+            "fee_type_override": event.fee_type,
+            "fee_multiplier_override": event.fee_multiplier,
+        }
+    )
+
+
 def lifecycle_body(market: Market, event_type: str, **extra: object) -> str:
     """Return any other lifecycle message."""
     return compact({"market_ticker": market.id, **extra, "event_type": event_type})

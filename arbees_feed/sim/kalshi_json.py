@@ -93,8 +93,8 @@ def event_json(event: Event) -> Json:
         "product_metadata": None,
         "settlement_sources": [{"name": "Simulation", "url": "https://example.com"}],
         "last_updated_ts": "0001-01-01T00:00:00Z",
-        "fee_type_override": None,
-        "fee_multiplier_override": None,
+        "fee_type_override": event.fee_type,
+        "fee_multiplier_override": event.fee_multiplier,
         "exchange_index": 0,
     }
 

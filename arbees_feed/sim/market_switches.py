@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from arbees_feed.sim.config import POLYMARKET, Venue
+from arbees_feed.sim.config import KALSHI, POLYMARKET, Venue
 from arbees_feed.sim.grid import uniform
 from arbees_feed.sim.money import PRICE_SCALE, SIZE_SCALE
 from arbees_feed.sim.switches import Ending, Switches, venues_meant
@@ -28,6 +28,20 @@ class MarketSwitches(Switches):
         self._count("tick_changes")
         self._publish(self._flow.retick(found, uniform(step)))
         self._feed(POLYMARKET).flush()
+
+    def change_fees(
+        self, market: str, fee_type: str | None = None, multiplier: float | None = None
+    ) -> None:
+        """Let a Kalshi market's event have other fees than its series, and announce it.
+
+        They hold for all markets of the event; with neither, those of the series hold again.
+        """
+        found = self._market(market)
+        if found.venue != KALSHI:
+            raise ValueError(f"{market}: only Kalshi's fees change")
+        found.event.fee_type, found.event.fee_multiplier = fee_type, multiplier
+        self._count("fee_changes")
+        self._kalshi().tell_fees(found.event)
 
     def cross(self, market: str, *, lasting: bool = False) -> None:
         """Cross a market's book within one venue time; *lasting*, by an order that is not there.

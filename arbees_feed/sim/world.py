@@ -73,6 +73,9 @@ class Event:
     exclusive: bool
     volume: float
     is_game: bool = False
+    fee_type: str | None = None
+    fee_multiplier: float | None = None
+    """Both: what overrides the series' fees; None: nothing does."""
     markets: list["Market"] = field(default_factory=list)
 
 

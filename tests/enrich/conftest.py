@@ -118,8 +118,15 @@ class Venue:
         yield Request("limits")
         yield from self.allowed
 
-    def fees(self) -> Crawl:
+    def fees(self, events: Sequence[str] = ()) -> Crawl:
         """Hand over what was prepared, in one request; make none if nothing was."""
+        for event in events:
+            yield Request(f"event/{event}")
+            if self.violations:
+                raise self.violations.pop()
+            yield Found(markets=[m for m in self.markets.values() if m.event_id == event])
+        if events:
+            return
         if self.fees_told:
             yield Request("fees")
         if self.violations:

@@ -120,7 +120,12 @@ class KalshiWorld(World):
         return [
             kalshi.ok(self._next(), 1, 77),
             kalshi.error(11, 99, 1, self._next()),
-            {"type": "event_fee_update", "sid": 1, "seq": self._next(), "msg": {}},
+            {
+                "type": "event_fee_update",
+                "sid": 1,
+                "seq": self._next(),
+                "msg": {"event_ticker": "KX-E"},
+            },
             kalshi.trade(1, "KX-OTHER"),
             kalshi.ticker("KX-OTHER"),
             kalshi.lifecycle(1, "KX-OTHER", "created", open_ts=1_795_219_200),

@@ -391,8 +391,8 @@ def test_a_gap_while_books_are_owed_asks_for_none_twice() -> None:
     [
         ok(3, 1, 99),
         error(11, 99, 1, 3),
-        {"type": "event_lifecycle", "sid": 1, "seq": 3, "msg": {}},
-        {"type": "event_fee_update", "sid": 1, "seq": 3, "msg": {}},
+        {"type": "event_lifecycle", "sid": 1, "seq": 3, "msg": {"event_ticker": "KX-E"}},
+        {"type": "event_fee_update", "sid": 1, "seq": 3, "msg": {"event_ticker": "KX-E"}},
         {"type": "from_next_year", "sid": 1, "seq": 3, "msg": {"x": 1}},
         snapshot(3, "KX-NOT-OURS"),
         delta(3, "KX-NOT-OURS", "0.5000", "1.00"),

@@ -158,11 +158,16 @@ class KalshiCatalogue:
         if body is not None:
             yield Found(rates=rates_of(read(_account_limits, body, url).read))
 
-    def fees(self) -> Crawl:
+    def fees(self, events: Sequence[str] = ()) -> Crawl:
         """Learn the fees of all series; what is told of markets from then on has them.
 
-        One reply has all: `/series` has no pages.
+        One reply has all: `/series` has no pages. With *events*, learn what these override instead,
+        and find their markets. Signed then: unsigned answers may be 15 s old.
         """
+        if events:
+            for ticker in dict.fromkeys(events):
+                yield from self._fetch_event(ticker, signed=True)
+            return
         url = f"{self._base}/series"
         body = yield Request(url)
         if body is None:
@@ -234,19 +239,18 @@ class KalshiCatalogue:
         for ticker in tickers:
             if ticker not in self._facts:
                 yield from self._fetch_event(ticker)
+            if ticker not in self._facts:
+                self._remember(ticker, UNKNOWN_EVENT)
 
-    def _fetch_event(self, ticker: str) -> Crawl:
+    def _fetch_event(self, ticker: str, *, signed: bool = False) -> Crawl:
         url = f"{self._base}/events/{ticker}"
-        body = yield Request(url, (("with_nested_markets", "true"),))
+        body = yield Request(url, (("with_nested_markets", "true"),), signed=signed)
         if body is None:
             self.stats.not_found += 1
-            self._remember(ticker, UNKNOWN_EVENT)
             return
         answer = read(_event_answer, body, url)
         for event in self._decoded(_event, [answer.event]):
             yield from self._parts(event, event.markets or answer.markets or ())
-        if ticker not in self._facts:
-            self._remember(ticker, UNKNOWN_EVENT)
 
     def _found_events(self, records: Iterable[msgspec.Raw]) -> Crawl:
         """Hand over a page of events, some markets at a time."""

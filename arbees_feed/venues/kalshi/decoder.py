@@ -14,6 +14,7 @@ from arbees_feed.core.events import (
     BookSnapshot,
     BookTold,
     Event,
+    FeesChanged,
     LevelChanged,
     NoBook,
     Notice,
@@ -44,6 +45,7 @@ _TRY_AGAIN: Final = frozenset({18, 26, 27})
 _TOO_MANY_MARKETS: Final = 26
 _TOO_FAST: Final = 27
 _NO_SIDES: Final = "a snapshot of neither side"
+_ABOUT_NO_MARKET: Final = "event_fee_update"
 _PATIENCE: Final = Patience()
 _BID: Final = Side.BID
 _ASK: Final = Side.ASK
@@ -81,7 +83,7 @@ class KalshiDecoder:
             messages.Unsubscribed: self._unsubscribed,
             messages.Error: self._error,
             messages.EventLifecycle: self._sequenced,
-            messages.EventFeeUpdate: self._sequenced,
+            messages.EventFeeUpdate: self._fees_changed,
         }
 
     # -- what the caller asks ------------------------------------------------------------------
@@ -227,6 +229,10 @@ class KalshiDecoder:
                 self._told_by_ticker.discard(event.market)
         return said if self._counts(message.sid, message.seq) else _NOTHING
 
+    def _fees_changed(self, message: messages.EventFeeUpdate) -> Sequence[Event]:
+        caused = _NOTHING if message.seq is None else self._observe(message.sid, message.seq)
+        return _NOTHING if caused is None else (*caused, FeesChanged(message.msg.event_ticker))
+
     # -- control frames ------------------------------------------------------------------------
 
     def _subscribed(self, message: messages.Subscribed) -> Sequence[Event]:
@@ -360,6 +366,8 @@ class KalshiDecoder:
     def _malformed(self, envelope: messages.Envelope, problem: str) -> list[Event]:
         self.stats.malformed += 1
         self.stats.last_problem = reason = f"malformed {envelope.type}: {problem}"
+        if envelope.type == _ABOUT_NO_MARKET:
+            return [Notice(reason)]
         try:
             market = MarketId(messages.decode_subject(envelope.msg).market_ticker)
         except (ValueError, RecursionError):

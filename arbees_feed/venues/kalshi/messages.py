@@ -9,11 +9,13 @@ from typing import Annotated
 import msgspec
 
 from arbees_feed.core.model import MarketId
+from arbees_feed.core.text import NAME
 
 # Bounds that keep a wrong number from breaking what is made of it: ns in 64 bits, a calendar year.
 UnixMs = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
 UnixS = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000)]
 LevelText = tuple[str, str]
+Name = Annotated[str, msgspec.Meta(pattern=rf"^{NAME.pattern}\Z")]
 
 
 class SnapshotBody(msgspec.Struct, gc=False):
@@ -79,6 +81,15 @@ class LifecycleBody(msgspec.Struct):
     open_ts: UnixS = 0
     close_ts: UnixS = 0
     additional_metadata: CreatedMarket | None = None
+
+
+class FeeUpdateBody(msgspec.Struct, gc=False):
+    """The event whose override began, changed or ended; what it is now, REST is asked.
+
+    Beside it: `fee_type_override` and `fee_multiplier_override`, both null when it has ended.
+    """
+
+    event_ticker: Name
 
 
 class SubscribedBody(msgspec.Struct, gc=False):
@@ -175,9 +186,10 @@ class EventLifecycle(msgspec.Struct, tag="event_lifecycle", tag_field="type"):
 
 
 class EventFeeUpdate(msgspec.Struct, tag="event_fee_update", tag_field="type"):
-    """A changed fee; sequenced, of no consequence for prices."""
+    """Fees of an event that differ from those of its series, or differ no more; in sequence."""
 
     sid: int
+    msg: FeeUpdateBody
     seq: int | None = None
 
 

@@ -156,8 +156,9 @@ class PolymarketCatalogue:
         """Find nothing: limits are by address and the same for all."""
         yield from ()
 
-    def fees(self) -> Crawl:
+    def fees(self, events: Sequence[str] = ()) -> Crawl:
         """Find nothing: each market tells its own."""
+        del events
         yield from ()
 
     def forget(self, markets: Sequence[MarketId], events: Sequence[str]) -> None:

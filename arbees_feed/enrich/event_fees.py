@@ -1,0 +1,140 @@
+"""Fees of single events: looked up anew once the stream says that they have changed.
+
+REST lags behind the stream, and pages of a listing that is under way may be older still, so an
+event is looked at soon, a little later, and once more when no cache can have the old answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from arbees_feed.core.model import MarketMeta
+from arbees_feed.core.text import is_name
+from arbees_feed.core.venue import Catalogue
+from arbees_feed.enrich.checked import checked
+from arbees_feed.enrich.crawl import Fetcher, crawl, is_worth_repeating
+from arbees_feed.enrich.timing import REAL_TIME, Timing
+from arbees_feed.errors import RequestFailed
+
+_log = structlog.get_logger("arbees_feed.enrich")
+
+LOOKS_S = (0.5, 5.0, 30.0)
+"""After the news; all news of an event until the first of them is one piece of news."""
+EVENTS_KEPT = 100
+"""A look is a request, so that more than these are found sooner by a full listing."""
+LISTING_AFTER_S = 20.0
+"""By then no cache has an answer from before the news."""
+_IDLE_S = 3600.0
+
+
+class Looks:
+    """Which event is to be looked at when. Pure."""
+
+    def __init__(self, after_s: Sequence[float] = LOOKS_S) -> None:
+        """Plan looks so many seconds after each piece of news, in ascending order."""
+        self._after_s = after_s
+        self._due_s: dict[str, list[float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._due_s)
+
+    def plan(self, event: str, now_s: float) -> None:
+        """Look at *event* from now on; a look that is due sooner stays so."""
+        planned = [now_s + after_s for after_s in self._after_s]
+        known = self._due_s.get(event, planned)
+        self._due_s[event] = [min(known[0], planned[0]), *planned[1:]]
+
+    def repeat(self, event: str, now_s: float) -> None:
+        """Look at *event* again, after all others that are due: a look has failed."""
+        self._due_s[event] = [now_s, *self._due_s.get(event, ())]
+
+    def take(self, now_s: float) -> str | None:
+        """Return the event whose look has been due longest, or None; that look is no more."""
+        event = min(self._due_s, key=self._first_s, default=None)
+        if event is None or self._first_s(event) > now_s:
+            return None
+        left = [due_s for due_s in self._due_s.pop(event) if due_s > now_s]
+        if left:
+            self._due_s[event] = left
+        return event
+
+    def next_s(self) -> float:
+        """Return when the next look is due; infinite: there is none."""
+        return min(map(self._first_s, self._due_s), default=float("inf"))
+
+    def clear(self) -> None:
+        """Look at none of them."""
+        self._due_s.clear()
+
+    def _first_s(self, event: str) -> float:
+        return self._due_s[event][0]
+
+
+class EventFees:
+    """Looks at the events that it is told of; a service."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        fetcher: Fetcher,
+        *,
+        correct: Callable[[Sequence[MarketMeta]], None],
+        relist: Callable[[], None],
+        timing: Timing = REAL_TIME,
+    ) -> None:
+        """Be ready to run.
+
+        *correct* takes the markets of an event as they are now; *relist* is called instead when
+        too many events have changed to look at each.
+        """
+        self._catalogue = checked(catalogue)
+        self._fetcher = fetcher
+        self._correct = correct
+        self._relist = relist
+        self._timing = timing
+        self._looks = Looks()
+        self._relist_s = float("inf")
+        self._wake = asyncio.Event()
+
+    def changed(self, event: str) -> None:
+        """Take note that the fees of *event* have changed; never waits."""
+        if not is_name(event):
+            return
+        now_s = self._timing.monotonic()
+        self._looks.plan(event, now_s)
+        if len(self._looks) > EVENTS_KEPT:
+            _log.info("fees of many events have changed: a full listing follows")
+            self._looks.clear()
+            self._relist_s = now_s + LISTING_AFTER_S
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look whenever it is time, until cancelled.
+
+        Raises:
+            RetryableError: a request failed or its answer can't be read; run again to go on.
+            AuthenticationRejected: the venue refuses us.
+        """
+        while True:
+            now_s = self._timing.monotonic()
+            if self._relist_s <= now_s:
+                self._relist_s = float("inf")
+                self._relist()
+            elif (event := self._looks.take(now_s)) is not None:
+                await self._look(event)
+            else:
+                wait_s = min(self._looks.next_s(), self._relist_s) - now_s
+                await self._timing.wait(self._wake, min(wait_s, _IDLE_S))
+                self._wake.clear()
+
+    async def _look(self, event: str) -> None:
+        try:
+            async with aclosing(crawl(self._catalogue.fees([event]), self._fetcher)) as findings:
+                async for found in findings:
+                    self._correct(found.markets)
+        except RequestFailed as exc:
+            if is_worth_repeating(exc):
+                self._looks.repeat(event, self._timing.monotonic())
+            raise
