@@ -288,6 +288,8 @@ class Enricher:
             return
         self._catalogue.forget(markets, await self._writer.remove(markets))
         self._leaving.left(markets)
+        for market in markets:
+            self._found.pop(market, None)
         self.stats.leaving = len(self._leaving)
 
     async def _look_up_unknown(self) -> None:

@@ -218,7 +218,7 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         )
 
     def _determine(self, market: Market) -> None:
-        market.status = "determined"
+        market.status, market.updated_ms = "determined", self.shared.venue_ms(KALSHI)
         market.result = "yes" if market.value > 5000 else "no"  # noqa: PLR2004 (half a dollar)
         body = frames.lifecycle_body(
             market,
@@ -230,9 +230,8 @@ class KalshiFeed(VenueFeed[KalshiSession]):
         self._send_lifecycle("market_lifecycle_v2", body)
 
     def _settle(self, market: Market) -> None:
-        market.status = "finalized"
-        now_s = self.shared.venue_ms(KALSHI) // 1000
-        body = frames.lifecycle_body(market, "settled", settled_ts=now_s)
+        market.status, market.updated_ms = "finalized", self.shared.venue_ms(KALSHI)
+        body = frames.lifecycle_body(market, "settled", settled_ts=market.updated_ms // 1000)
         self._send_lifecycle("market_lifecycle_v2", body)
 
     def _send_lifecycle(self, kind: str, body: str) -> None:

@@ -20,7 +20,7 @@ def market_json(market: Market, now_ms: int) -> Json:
         "yes_sub_title": market.outcomes[0],
         "no_sub_title": market.outcomes[0],
         "created_time": rfc3339(opened),
-        "updated_time": rfc3339(market.ended_ms or opened),
+        "updated_time": rfc3339(market.updated_ms or opened),
         "open_time": rfc3339(market.open_ms),
         "close_time": rfc3339(market.ended_ms or market.close_ms),
         "expected_expiration_time": rfc3339(market.event.end_ms),

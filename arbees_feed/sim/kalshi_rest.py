@@ -279,6 +279,7 @@ def _selects(request: web.Request, market: Market) -> bool:
         and (not tickers or market.id in tickers)
         and query.get("mve_filter") != "only"
         and _has_status(request, market)
+        and _is_new(request, market)
         and number(request, "min_close_ts", 0) <= close_s <= number(request, "max_close_ts", 2**40)
     )
 
@@ -289,8 +290,14 @@ def _selects_event(request: web.Request, event: Event) -> bool:
         request.query.get("series_ticker") in (None, "", event.series)
         and (not tickers or event.id in tickers)
         and any(_has_status(request, market) for market in event.markets)
+        and any(_is_new(request, market) for market in event.markets)
         and number(request, "min_close_ts", 0) <= event.end_ms // 1000
     )
+
+
+def _is_new(request: web.Request, market: Market) -> bool:
+    """Tell whether a market opened, or its record changed, since the time asked for."""
+    return (market.updated_ms or market.open_ms) // 1000 >= number(request, "min_updated_ts", 0)
 
 
 def _has_status(request: web.Request, market: Market) -> bool:

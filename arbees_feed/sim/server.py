@@ -272,7 +272,7 @@ class SimServer:
             return
         self._flow.retire(market)
         market.status = "closed"
-        market.ended_ms = market.ts_ms = self._shared.stamp(market)
+        market.ended_ms = market.updated_ms = market.ts_ms = self._shared.stamp(market)
         changes = market.clear()
         emptied = Group(market, market.ts_ms, changes)
         if market.venue == POLYMARKET and changes:

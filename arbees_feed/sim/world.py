@@ -133,6 +133,8 @@ class Market:
     status: Status = "active"
     result: str = ""
     ended_ms: int = 0
+    updated_ms: int = 0
+    """When its record last changed, prices aside; 0: as it was when it opened."""
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
     history: TopHistory | None = None
 
