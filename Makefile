@@ -41,7 +41,8 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: $(VENV)/.made requirements.lock requirements-build.lock pyproject.toml
+# The part in C is built where there is a compiler, and done without where there is none.
+$(VENV)/.runtime: $(VENV)/.made requirements.lock requirements-build.lock pyproject.toml $(wildcard arbees_feed/native/*.[ch])
 	$(PIP) install --require-hashes --no-deps -r requirements.lock -r requirements-build.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

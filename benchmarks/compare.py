@@ -43,9 +43,17 @@ def checked_out(revision: str, folder: Path) -> Iterator[Path]:
         return
     _git("worktree", "add", "--quiet", "--detach", str(folder), revision)
     try:
+        _compile(folder)
         yield folder
     finally:
         _git("worktree", "remove", "--force", str(folder))
+
+
+def _compile(folder: Path) -> None:
+    """Build what a revision has in C, beside its sources; without a compiler it goes without."""
+    command = [sys.executable, "-c", "import setuptools; setuptools.setup()"]
+    command += ["--quiet", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
 
 
 def _git(*arguments: str) -> str:

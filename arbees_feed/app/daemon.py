@@ -179,6 +179,7 @@ class Daemon:
             io_timeout_s=timeout_s,
             call_soon=asyncio.get_running_loop().call_soon,
             on_new_server=self._redis_was_replaced,
+            use_compiled=self._settings.trust.compiled,
         )
 
     def _new_board(self, publisher: Publisher) -> StatusBoard:

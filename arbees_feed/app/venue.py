@@ -119,6 +119,7 @@ class Venue:
                 stale_grace_s=settings.publish.stale_grace_s,
                 trades=settings.publish.trades,
                 depth=settings.publish.depth > 0,
+                compiled=settings.trust.compiled,
             ),
             monotonic=time.monotonic,
             market_filter=self.plan.market_filter,

@@ -23,6 +23,7 @@ from arbees_feed.core.clock import CUT_S, date_of
 from arbees_feed.core.venue import Credentials
 from arbees_feed.core.wire import Names
 from arbees_feed.errors import FeedError, SettingsError
+from arbees_feed.native import compiled
 from arbees_feed.transport.redis import open_client
 from arbees_feed.transport.websocket import open_websocket
 
@@ -60,7 +61,8 @@ async def probe_all(settings: Settings, tell: Tell) -> bool:
     """Try everything, side by side, and tell the findings in a fixed order."""
     credentials, keys = _keys(settings)
     named = ", ".join(settings.active_venues)
-    tell(Finding(what="settings", ok=True, detail=f"venues: {named}"))
+    way = "in C" if compiled and settings.trust.compiled else "all in Python"
+    tell(Finding(what="settings", ok=True, detail=f"venues: {named}; the path of a frame: {way}"))
     for finding in keys:
         tell(finding)
     jar = aiohttp.DummyCookieJar()

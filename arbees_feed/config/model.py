@@ -129,11 +129,12 @@ class DemandSettings(_Section):
 
 
 class TrustSettings(_Section):
-    """How prices are checked against the venue's own answers, and how long connections live."""
+    """How prices are checked, how long connections live, and whether compiled code is used."""
 
     probes_per_s: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)] = 20.0
     audit_per_minute: Annotated[int, Field(ge=0, le=10_000)] = 50
     max_connection_age_s: Literal["auto"] | Annotated[float, Field(ge=0, le=86_400)] = "auto"
+    compiled: bool = True
 
 
 class IncidentSettings(_Section):

@@ -6,7 +6,7 @@ Nothing here does I/O: time is an argument and frames to send wait in an outbox.
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -14,6 +14,9 @@ from arbees_feed.core.book import OrderBook
 from arbees_feed.core.events import BookTold, Event, TopOfBook
 from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
 from arbees_feed.core.ratelimit import Rates
+
+if TYPE_CHECKING:
+    from arbees_feed.native._compiled import Deltas
 
 _UNKNOWN_NAMES_KEPT = 32
 
@@ -70,6 +73,10 @@ class Decoder(Protocol):
 
     outbox: list[bytes]
     stats: DecoderStats
+
+    @property
+    def deltas(self) -> "Deltas | None":
+        """What reads plain changes of levels in compiled code, where this venue has any."""
 
     def start(self, markets: Sequence[MarketId]) -> None:
         """Queue the opening frames: the venue-wide channels, and full books of *markets*."""

@@ -47,6 +47,13 @@ class MarketsConfig(msgspec.Struct, frozen=True):
     stale_grace_s: float = 1.0
     trades: bool = False
     depth: bool = False
+    compiled: bool = True
+    """Whether plain changes of levels may go through compiled code."""
+
+    @property
+    def use_compiled(self) -> bool:
+        """Whether they do: where depth is published, each change is looked at."""
+        return self.compiled and not self.depth
 
 
 class Hooks(msgspec.Struct, frozen=True):

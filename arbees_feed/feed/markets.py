@@ -32,6 +32,7 @@ from arbees_feed.core.events import (
 from arbees_feed.core.model import MarketId, Source, Status
 from arbees_feed.feed.filter import EVERYTHING, MarketFilter
 from arbees_feed.feed.handover import Handovers
+from arbees_feed.feed.levels import PlainLevels
 from arbees_feed.feed.market import Hooks, Link, Market, MarketsConfig, MarketsStats, Outlet
 from arbees_feed.feed.showcase import Showcase
 from arbees_feed.feed.tombstones import Tombstones
@@ -72,6 +73,7 @@ class MarketTable:
         self._recv_ns = 0
         self.handovers = Handovers(self._markets, self._settle)
         self._handlers = self._handlers_by_kind()
+        self.levels = PlainLevels(self._markets, self._settle, self._heard, use=config.use_compiled)
 
     def _handlers_by_kind(self) -> dict[type, Callable[[Any], Market | None]]:
         """Return what each kind of event does; each names the market to settle, if any."""
@@ -129,6 +131,10 @@ class MarketTable:
                 touched[market.id] = market
         for market in touched.values():
             self._settle(market, self._recv_ns)
+
+    def _heard(self, link: Link, recv_ns: int) -> None:
+        """Know where changes come from that take the short cut."""
+        self._link, self._recv_ns = link, recv_ns
 
     def _level_changed(self, event: LevelChanged) -> Market | None:
         market = self._markets.get(event.market)

@@ -18,6 +18,7 @@ from arbees_feed.core.venue import Decoder
 from arbees_feed.errors import ConnectionLost, FeedError
 from arbees_feed.feed.age import MessageAge
 from arbees_feed.feed.flight import TICK, FlightRecorder
+from arbees_feed.feed.levels import Keep, Shortcut
 from arbees_feed.feed.markets import MarketTable
 from arbees_feed.feed.pulse import Pulse
 from arbees_feed.feed.stages import Stages
@@ -115,8 +116,12 @@ class Session:
         """Markets whose ticker came last when looked at, a few times a second; the newest last."""
         self.answers = 0
         """Answers to questions of ours among the frames; they are no sign of traffic."""
-        self._data = self._data_seen = 0
+        self._data = self._data_seen = self._count = 0
         self._newest: Sequence[Event] = ()
+        """What came last, unless it took the short cut."""
+        self._shortcut: Shortcut | None = None
+        self._plain = True
+        """Whether the next frame may be a plain change of a level."""
         self._failure = ""
 
     async def run(self, markets: Sequence[MarketId]) -> None:
@@ -142,31 +147,60 @@ class Session:
             error = None  # no cycle of it, its traceback and this frame, which may hold a big one
 
     async def _receive(self) -> None:
-        connection, decoder = self._connection, self._decoder
-        receive, decode = connection.receive, decoder.receive
-        apply, outbox = self._table.apply, decoder.outbox
+        connection, outbox = self._connection, self._decoder.outbox
+        receive = connection.receive
         keep = self.flight.ring.append if self.flight is not None else None
+        self._shortcut = self._table.levels.shortcut(self._decoder.deltas, self, keep)
         await self._flush()
-        count = 0
         while True:
             frames = await receive()
-            received_ns = connection.received_ns
-            for frame in frames:
-                count += 1
-                if keep is not None:
-                    keep((received_ns, frame))
-                if count <= OPENING or not count & _SAMPLED:
-                    self._watcher.sample(frame, opening=count <= OPENING)
-                    self._take_timed(frame, received_ns)
-                    continue
-                events = decode(frame)
-                if events:
-                    if type(events[0]) is not Notice:
-                        self._data += 1
-                        self._newest = events
-                    apply(events, self, received_ns)
+            self._take(frames, connection.received_ns, keep)
             if outbox:
                 await self._flush()
+
+    def _take(self, frames: Sequence[bytes], received_ns: int, keep: Keep | None) -> None:
+        """Handle the frames that a wake-up brought, one after the other."""
+        decode, apply = self._decoder.receive, self._table.apply
+        at, total = 0, len(frames)
+        while at < total:
+            if self._plain:
+                at += self._take_changes(frames, at, received_ns)
+                if at >= total:
+                    return
+            frame = frames[at]
+            at += 1
+            self._count = count = self._count + 1
+            if keep is not None:
+                keep((received_ns, frame))
+            if count <= OPENING or not count & _SAMPLED:
+                self._watcher.sample(frame, opening=count <= OPENING)
+                self._take_timed(frame, received_ns)
+                continue
+            events = decode(frame)
+            if events:
+                self._note(events)
+                apply(events, self, received_ns)
+
+    def _take_changes(self, frames: Sequence[bytes], at: int, received_ns: int) -> int:
+        """Handle plain changes from *at* up to the next frame to be sampled; return how many."""
+        if self._shortcut is None or self._count < OPENING:
+            return 0
+        last = at + _SAMPLED - (self._count & _SAMPLED)
+        done = self._shortcut.apply(frames, at, last, received_ns)
+        if done:
+            self._count += done
+            self._data += done
+            self.stats.frames += done
+            self._newest = ()
+        return done
+
+    def _note(self, events: Sequence[Event]) -> None:
+        """Remember what came; after a change of a level the next frame may be another."""
+        kind = type(events[0])
+        self._plain = kind is LevelChanged
+        if kind is not Notice:
+            self._data += 1
+            self._newest = events
 
     def _take_timed(self, frame: bytes, received_ns: int) -> None:
         """Do with a frame what is done with any, and note how long it took."""
@@ -176,9 +210,7 @@ class Session:
         self.stages.decode.observe_ns(decoded_ns - began_ns)
         if not events:
             return
-        if type(events[0]) is not Notice:
-            self._data += 1
-            self._newest = events
+        self._note(events)
         self._table.apply(events, self, received_ns)
         self.stages.apply.observe_ns(time.perf_counter_ns() - decoded_ns)
 
@@ -219,8 +251,11 @@ class Session:
         event = self._newest[-1] if self._newest else None
         if isinstance(event, TopOfBook):
             self.recent.append(event.market)
-        if isinstance(event, _TIMED) and event.ts_ns:
-            age_ns = self._connection.received_ns - event.ts_ns
+        ts_ns = event.ts_ns if isinstance(event, _TIMED) else 0
+        if event is None and self._shortcut is not None:
+            ts_ns = self._shortcut.deltas.ts_ns
+        if ts_ns:
+            age_ns = self._connection.received_ns - ts_ns
             self.age.add(age_ns / 1e6, now_s)
             self.stages.arrival.observe_ns(age_ns)
 
@@ -244,6 +279,7 @@ class Session:
         garbage collector comes seldom.
         """
         self._is_over = True
+        self._shortcut = None
         vars(self._decoder).clear()
 
     def liveness(self) -> Liveness:

@@ -18,7 +18,7 @@ from functools import partial
 from arbees_feed.core.events import Trade
 from arbees_feed.core.histogram import LatencyHistogram
 from arbees_feed.core.model import STATUS_LIVE, MarketId, Quote
-from arbees_feed.core.wire import Names, encode_map, price_of
+from arbees_feed.core.wire import Names
 from arbees_feed.errors import AuthenticationRejected, RedisUnavailable
 from arbees_feed.publish import resp
 from arbees_feed.publish.batches import Batch, Draft, Kind, Unacknowledged
@@ -26,7 +26,7 @@ from arbees_feed.publish.depths import Depths
 from arbees_feed.publish.mirror import MIRROR_PHASES, TRIED_AT_ONCE, WRITTEN_AT_ONCE, Mirrors
 from arbees_feed.publish.outlet import Outlet
 from arbees_feed.publish.outlets import Outlets
-from arbees_feed.publish.payloads import trade_payload
+from arbees_feed.publish.payloads import price_commands, trade_payload
 from arbees_feed.publish.pipe import Dial, Pipe, Refusal
 from arbees_feed.publish.refused import Refused
 from arbees_feed.publish.stats import PublisherStats
@@ -50,7 +50,7 @@ class Publisher:
 
     name = "publisher"
 
-    def __init__(  # each of these is a decision of the composition root
+    def __init__(  # noqa: PLR0913 - each of these is a decision of the composition root
         self,
         dial: Dial,
         names: Names,
@@ -60,6 +60,7 @@ class Publisher:
         io_timeout_s: float = 2.0,
         call_soon: Callable[[Callable[[], None]], object],
         on_new_server: Callable[[], None] = lambda: None,
+        use_compiled: bool = True,
     ) -> None:
         self._dial = dial
         self._names = names
@@ -73,6 +74,7 @@ class Publisher:
         self.flowing = False
         self._scheduled = False
         self._draft = Draft()
+        self._commands = price_commands(session, use_compiled=use_compiled)
         self.written = Unacknowledged()
         self._window = Window()
         self._replied_s = 0.0
@@ -153,14 +155,11 @@ class Publisher:
         """Encode and queue a quote now."""
         now_ns = time.time_ns()
         outlet.seq = seq = outlet.seq + 1
-        price = price_of(quote, outlet.market, outlet.platform, self._session, seq, now_ns)
         draft = self._draft
         draft.outlets.append(outlet)
         draft.starts.append(draft.commands)
         draft.commands += 2
-        draft.parts.append(
-            resp.twice_with_payload(outlet.last_start, outlet.price_start, encode_map(price))
-        )
+        draft.parts.append(self._commands(outlet, quote, seq, now_ns))
         outlet.sent, outlet.pub_ns, outlet.redo = quote, now_ns, False
         self.stats.published += 1
         if quote.status is STATUS_LIVE:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from arbees_feed.native import compiled
 from loopback import sizing
 
 DOCS = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -64,7 +65,8 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
     }
-    return told | {name: importlib.metadata.version(name) for name in LIBRARIES}
+    told |= {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return told | {"compiled path": "yes" if compiled else "no"}
 
 
 def _cpu() -> str:

@@ -1,9 +1,11 @@
 """Sections about the cost and the delay of a frame: each returns rows of figures."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
+from typing import Any
 
 from loopback import timed
 from loopback.delays import GOALS, Delays
@@ -80,21 +82,21 @@ def _spread(plays: Sequence[Play]) -> str:
 # -- cost of a frame -------------------------------------------------------------------------------
 
 
+Played = tuple[tuple[Any, ...], int]
+"""A tape with what it is made from, and how many frames of it are a round."""
+RECORDED: Played = (("recorded",), 200_000)
+EVERY_TOP: Played = (("tops", 1_000, 200_000), 100_000)
+IN_PYTHON = {"trust.compiled": "false"}
+
+
 def cpu(options: Options) -> Sequence[Row]:
-    """Recorded frames, and frames that each change a top of book."""
-    with bench(options.tree) as run:
-        played = run.venue("recorded")
-        feed = run.feed(played, books_of(played))
-        plays = rounds(run, played, feed, 200_000, options.rounds)
-        recorded, source = middle(plays), played.told["source"]
-    with bench(options.tree) as run:
-        played = run.venue("tops", 1_000, 200_000)
-        feed = run.feed(played, books_of(played))
-        top_plays = rounds(run, played, feed, 100_000, options.rounds)
-    every = middle(top_plays)
+    """Recorded frames, and frames that each change a top of book; also without compiled code."""
+    plays, source = _flat_out(options, RECORDED)
+    top_plays, _ = _flat_out(options, EVERY_TOP)
+    recorded, every = middle(plays), middle(top_plays)
     note = f"{_spread(plays)}; {recorded.published:.0%} published"
     per_core = every.published / every.cpu_us * 1e6
-    return [
+    rows = [
         at_most("cpu", f"a Kalshi book frame, {source}", recorded.cpu_us, 6, "µs", note),
         at_most("cpu", "every frame changes a top", every.cpu_us, 10, "µs", _spread(top_plays)),
         Row(
@@ -106,6 +108,29 @@ def cpu(options: Options) -> Sequence[Row]:
             {"per_s": per_core},
         ),
     ]
+    # Another tree may be one that does not know the setting.
+    return rows if options.tree else [*rows, *_in_python(options)]
+
+
+def _in_python(options: Options) -> Iterator[Row]:
+    for what, played, goal in (
+        ("a Kalshi book frame", RECORDED, 6),
+        ("every frame changes a top", EVERY_TOP, 10),
+    ):
+        plays, _ = _flat_out(options, played, IN_PYTHON)
+        cost_us = middle(plays).cpu_us
+        yield at_most("cpu", f"{what}, all in Python", cost_us, goal, "µs", _spread(plays))
+
+
+def _flat_out(
+    options: Options, what: Played, settings: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Sequence[Play], str]:
+    """Play a tape to a daemon; return the rounds, and where the tape is from."""
+    tape, frames = what
+    with bench(options.tree) as run:
+        played = run.venue(*tape)
+        feed = run.feed(played, {**books_of(played), **settings})
+        return rounds(run, played, feed, frames, options.rounds), played.told["source"]
 
 
 def relay(options: Options) -> Sequence[Row]:

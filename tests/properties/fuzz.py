@@ -1,5 +1,7 @@
 """Damaged input, for as long as one likes: both decoders with the table, REST, the reader's side.
 
+What is there in C too is compared with the code in Python, frame by frame and price by price.
+
     FUZZ_SECONDS=60 PYTHONPATH=tests python -m properties.fuzz
 
 A round is made of its target and its seed alone. One that fails is saved to a file, with what was
@@ -26,6 +28,8 @@ from support.bodies import rest_bodies
 from support.conversation import Conversation, JudgingOutlet, Venue, check_price
 from support.outlets import FakeClock, RecordingLink
 from support.tapes import EndOfTape, recorded_sessions
+from support.twoprices import a_price, same_commands
+from support.ways import WideWorld, compare_ways
 from support.worlds import KalshiWorld, PolymarketWorld
 
 from arbees_feed.core.events import TopOfBook
@@ -257,6 +261,32 @@ def _damaged_price(random: Random) -> bytes:
     return msgspec.msgpack.encode(fields)
 
 
+# -- compiled code ---------------------------------------------------------------------------------
+
+
+def ways(name: str, random: Random, trail: Trail) -> None:
+    """Compiled code and the code in Python leave the same behind, whatever comes."""
+    tapes = [(tape, told) for venue, tape, told in _tapes() if venue == name]
+    world: Venue = WideWorld(random.randrange(1_000))
+    if tapes and random.random() < 0.3:
+        tape, told = random.choice(tapes)
+        world = tape(told, random.randrange(len(told) // 2))
+    try:
+        for _ in compare_ways(world, random, 6, trail.note):
+            pass
+    except EndOfTape:
+        return
+
+
+def commands(name: str, random: Random, trail: Trail) -> None:
+    """Both write the same bytes of a price, or raise the same error."""
+    del name
+    for _ in range(100):
+        outlet, *rest = a_price(random)
+        trail.note(repr((outlet.market, outlet.platform, *rest)).encode())
+        same_commands(outlet, *rest)
+
+
 # -- rounds ----------------------------------------------------------------------------------------
 
 Target = Callable[[str, Random, Trail], None]
@@ -266,6 +296,8 @@ TARGETS: Mapping[str, tuple[Target, str]] = {
     "kalshi REST": (rest, "kalshi"),
     "polymarket REST": (rest, "polymarket"),
     "prices": (price, ""),
+    "compiled frames": (ways, "kalshi"),
+    "compiled prices": (commands, ""),
 }
 
 

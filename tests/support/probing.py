@@ -17,6 +17,7 @@ class FakeDecoder:
 
     def __init__(self, *, in_band: bool = True) -> None:
         self.outbox: list[bytes] = []
+        self.deltas = None
         self.stats = DecoderStats()
         self.in_band = in_band
         self.probes: list[list[MarketId]] = []

@@ -28,6 +28,7 @@ from arbees_feed.core.owed import Hold, Patience
 from arbees_feed.core.sequence import SequenceTracker, Verdict
 from arbees_feed.core.venue import DecoderOptions, DecoderStats
 from arbees_feed.errors import ProtocolViolation
+from arbees_feed.native import compiled
 from arbees_feed.venues.kalshi import lifecycle, messages
 from arbees_feed.venues.kalshi.fields import KNOWN_FIELDS
 from arbees_feed.venues.kalshi.reading import Reader
@@ -61,6 +62,7 @@ class KalshiDecoder:
         self._commands = Commands(self.outbox)
         self._books = BookSubscription(self._commands)
         self._trackers: dict[int, SequenceTracker] = {}
+        self.deltas = compiled.Deltas(self._trackers, SequenceTracker) if compiled else None
         self._channels: dict[int, str] = {}
         self._ended: set[int] = set()
         self._asked: dict[int, str] = {}

@@ -64,6 +64,7 @@ class PolymarketDecoder:
 
     def __init__(self, options: DecoderOptions) -> None:
         self.outbox: list[bytes] = []
+        self.deltas = None
         self.stats = DecoderStats()
         self._options = options
         self._started = False
