@@ -13,7 +13,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /src
 
 # A compiler for the feed's own part in C, which it can do without: a machine that cannot reach the
-# packages of its distribution builds a feed that is slower and otherwise the same.
+# packages of its distribution builds a feed that is slower and otherwise the same (and goes on
+# doing so: `docker build --no-cache` tries again; `arbees-feed check` says which it is).
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
  || echo "no compiler: the feed will be all in Python"

@@ -20,6 +20,8 @@ PYTEST_FLAGS ?= -n 3
 # More arguments for `demo` and `run`: make demo ARGS="--seconds 10 --plain"
 ARGS ?=
 IMAGE ?= arbees-feed
+# An old one would stay, and be tested, where a new one cannot be built.
+COMPILED := arbees_feed/native/*.so
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" --quiet
 
@@ -44,6 +46,7 @@ $(VENV)/.made:
 # The part in C is built where there is a compiler, and done without where there is none.
 $(VENV)/.runtime: $(VENV)/.made requirements.lock requirements-build.lock pyproject.toml $(wildcard arbees_feed/native/*.[ch])
 	$(PIP) install --require-hashes --no-deps -r requirements.lock -r requirements-build.lock
+	@rm -f $(COMPILED)
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -154,4 +157,5 @@ fuzz: $(VENV)/.dev ## Feed mutated frames to the decoders for FUZZ_SECONDS (60);
 clean: ## Remove .venv, caches and what builds leave behind
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache .coverage
+	rm -f $(COMPILED)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -53,7 +53,9 @@ def _compile(folder: Path) -> None:
     """Build what a revision has in C, beside its sources; without a compiler it goes without."""
     command = [sys.executable, "-c", "import setuptools; setuptools.setup()"]
     command += ["--quiet", "build_ext", "--inplace"]
-    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"building {folder} failed: {done.stderr.strip()}")
 
 
 def _git(*arguments: str) -> str:

@@ -9,6 +9,8 @@ _Outlet = TypeVar("_Outlet")
 _Quote = TypeVar("_Quote")
 _Tracker = TypeVar("_Tracker")
 
+REVISION: int
+
 class Deltas:
     """Reads the `orderbook_delta` frames of one connection, in sequence."""
 

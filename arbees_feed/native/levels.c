@@ -128,8 +128,10 @@ static int change(const Place *place, const Delta *delta, int *is_best)
         return FAILED;
     if (known != NULL && !int64_of(known, &before))
         return DECLINED;
-    if (__builtin_add_overflow(before, delta->change, &after) || after < 0)
+    /* A change is far below half of what fits (deltas.c). */
+    if (before > INT64_MAX / 2 || before < -delta->change)
         return DECLINED;
+    after = before + delta->change;
     count = PyList_GET_SIZE(place->keys);
     if (after > 0) {
         *is_best = count == 0 || delta->price >= key_at(place->keys, count - 1);

@@ -48,6 +48,9 @@ static struct PyModuleDef definition = {
     .m_size = -1,
 };
 
+/* Raised with native/__init__.py whenever the two no longer fit each other. */
+#define REVISION 1
+
 PyMODINIT_FUNC PyInit__compiled(void)
 {
     PyObject *module = PyModule_Create(&definition);
@@ -55,7 +58,8 @@ PyMODINIT_FUNC PyInit__compiled(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddType(module, &DeltasType) < 0 || PyModule_AddType(module, &LevelsType) < 0 ||
-        PyModule_AddType(module, &PricesType) < 0) {
+        PyModule_AddType(module, &PricesType) < 0 ||
+        PyModule_AddIntConstant(module, "REVISION", REVISION) < 0) {
         Py_DECREF(module);
         return NULL;
     }

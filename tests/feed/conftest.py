@@ -10,7 +10,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     both_ways(metafunc, frozenset({"test_service", "test_session"}))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whether compiled code is used."""
-    yield from take_way(request.param)
+    """Whether compiled code is used; where it is not asked for, whatever there is."""
+    yield from take_way(getattr(request, "param", None))

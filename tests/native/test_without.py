@@ -98,3 +98,15 @@ async def test_a_daemon_publishes_the_true_books_either_way(compiled: str, sim: 
     assert shortcuts
     taken = [shortcut is not None and shortcut.deltas.ts_ns > 0 for shortcut in shortcuts]
     assert any(taken) == (compiled == "true")
+
+
+@needs_compiled
+@pytest.mark.parametrize("revision", ["-1", "None"])
+def test_what_was_built_from_other_sources_is_not_used(revision: str) -> None:
+    code = (
+        "from arbees_feed.native import _compiled\n"
+        f"_compiled.REVISION = {revision}\n"
+        "import importlib, arbees_feed.native as native\n"
+        "assert importlib.reload(native).compiled is None"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

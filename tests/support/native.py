@@ -15,7 +15,7 @@ _REASON = "the path of a frame is not compiled: no C compiler was there when the
 needs_compiled = pytest.mark.skipif(compiled is None, reason=_REASON)
 
 
-def take_way(name: str) -> Iterator[None]:
+def take_way(name: str | None) -> Iterator[None]:
     """Leave compiled code out while the block runs, or in."""
     if name == "compiled" and compiled is None:
         pytest.skip(_REASON)
@@ -27,9 +27,8 @@ def take_way(name: str) -> Iterator[None]:
 
 
 def both_ways(metafunc: pytest.Metafunc, modules: frozenset[str]) -> None:
-    """Run the tests of these modules once each way; the fixture is called `way`."""
+    """Run the tests of these modules once each way; the fixture is `way`, which all of them use."""
     if metafunc.module.__name__.rpartition(".")[2] in modules:
-        metafunc.fixturenames.append("way")
         metafunc.parametrize("way", WAYS, indirect=True)
 
 

@@ -158,7 +158,7 @@ class Way:
         try:
             events = self.decoder.tick(self.clock.now_s)
         except ProtocolViolation as violation:
-            self.lose(str(violation), recv_ns)
+            self.lose(str(violation))
             return
         self.table.apply(events, self.session, recv_ns)
         self.table.check(self.clock.now_s, recv_ns)
