@@ -10,8 +10,8 @@ from arbees_feed.core.model import ONE_DOLLAR, Lots, Ticks
 
 PRICE_DECIMALS = 4
 SIZE_DECIMALS = 6
-_KEPT = 20_000
-_SIZES_KEPT = 4_096
+_KEPT = 4_096
+"""Texts of prices, and of sizes. Venues have a thousand prices or two in use at a time."""
 _LONGEST = 32
 _MOST_LOTS = 10**18
 """A million million contracts: more than was ever traded, and it fits into 64 bits."""
@@ -43,32 +43,30 @@ def lots(text: str) -> Lots:
 
 
 class TicksByText(dict[str, Ticks]):
-    """Prices by their text, parsed once: a venue has some thousand of them.
+    """Prices by their text, parsed once.
 
-    Bounded, so that odd text cannot fill the memory.
+    Forgotten all at once when there are many, so that today's take the place of yesterday's, odd
+    text cannot fill the memory, and memory is at its height within minutes.
     """
 
     def __missing__(self, text: str) -> Ticks:
         ticks = scaled(text, PRICE_DECIMALS)
         if not 0 <= ticks <= ONE_DOLLAR:
             raise ValueError(f"price {text!r} is not between 0 and 1 dollar")
-        if len(self) < _KEPT:
-            self[text] = ticks
+        if len(self) >= _KEPT:
+            self.clear()
+        self[text] = ticks
         return ticks
 
 
 class LotsByText(dict[str, Lots]):
-    """Sizes by their text; the round ones come again and again.
-
-    Forgotten all at once when there are many, so that today's sizes take the place of yesterday's
-    and memory is at its height within minutes.
-    """
+    """Sizes by their text; the round ones come again and again. Forgotten as prices are."""
 
     def __missing__(self, text: str) -> Lots:
         size = scaled(text, SIZE_DECIMALS)
         if abs(size) > _MOST_LOTS:
             raise ValueError(f"{text!r} is no size")
-        if len(self) >= _SIZES_KEPT:
+        if len(self) >= _KEPT:
             self.clear()
         self[text] = size
         return size

@@ -12,29 +12,28 @@ from arbees_feed.core.money import PRICE_DECIMALS, SIZE_DECIMALS, decimal_text
 from arbees_feed.core.wire import VERSION
 from arbees_feed.publish.resp import bulk
 
-_PRICES_KEPT: Final = 20_000
-_SIZES_KEPT: Final = 4_096
+_KEPT: Final = 4_096
 _NINETEEN_DIGITS: Final = 10**18
 _NS_PER_S: Final = 10**9
 _NS_PER_MS: Final = 10**6
 
 
 class _Words(dict[int, bytes]):
-    """Numbers as words, by their value; when *most* are remembered, all are forgotten."""
+    """Numbers as words, by their value; when many are remembered, all are forgotten."""
 
-    def __init__(self, decimals: int, most: int) -> None:
-        self._decimals, self._most = decimals, most
+    def __init__(self, decimals: int) -> None:
+        self._decimals = decimals
 
     def __missing__(self, value: int) -> bytes:
         word = bulk(decimal_text(value, self._decimals).encode())
-        if len(self) >= self._most:
+        if len(self) >= _KEPT:
             self.clear()
         self[value] = word
         return word
 
 
-_PRICES: Final = _Words(PRICE_DECIMALS, _PRICES_KEPT)
-_SIZES: Final = _Words(SIZE_DECIMALS, _SIZES_KEPT)
+_PRICES: Final = _Words(PRICE_DECIMALS)
+_SIZES: Final = _Words(SIZE_DECIMALS)
 _ORIGINS: Final = {
     (status, source): bulk(b"status")
     + bulk(status.value.encode())

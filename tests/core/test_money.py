@@ -107,11 +107,11 @@ def test_price_texts_are_parsed_once_and_odd_ones_do_not_fill_the_memory(
     known = TicksByText()
     for text in ("0.1", "0.2", "0.3", "0.4", "0.5"):
         assert known[text] == TicksByText()[text]
-    assert list(known) == ["0.1", "0.2", "0.3"]
+    assert list(known) == ["0.4", "0.5"]
 
 
 def test_sizes_of_yesterday_make_room_for_those_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arbees_feed.core.money._SIZES_KEPT", 3)
+    monkeypatch.setattr("arbees_feed.core.money._KEPT", 3)
     known = LotsByText()
     for text in ("0.1", "0.2", "0.3", "0.4", "0.5"):
         assert known[text] == LotsByText()[text]

@@ -18,7 +18,7 @@ from arbees_feed.venues.polymarket.messages import Change
 ANY_PRICE: Final = 1
 """A grid that every price is on."""
 _STRIKES: Final = 2
-_KEPT: Final = 50_000
+_KEPT: Final = 4_096
 _NO_PRICE: Final = "?"
 _OTHER_SIDE: Final = {"BUY": "SELL", "SELL": "BUY"}
 
@@ -208,6 +208,8 @@ class _OtherPrices(dict[str, str]):
             other = decimal_text(ONE_DOLLAR - self._ticks[text], PRICE_DECIMALS)
         except ValueError:
             return _NO_PRICE
-        if len(self) < _KEPT:
-            self[text] = other
+        if len(self) >= _KEPT:
+            self.clear()
+            self[""] = ""
+        self[text] = other
         return other
