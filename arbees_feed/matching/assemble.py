@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
+from arbees_feed.matching.dates import UNSURE, Window
+from arbees_feed.matching.deadlines import tells_another_hour
 from arbees_feed.matching.frame import Builder, Frame
 from arbees_feed.matching.placeholders import Pairs
 from arbees_feed.matching.ranges import on_grid
@@ -44,6 +46,7 @@ class Readings:
         self.names: Sequence[str] = ()
         """Titles and slugs of the market and its event."""
         self.rules = ""
+        self.unsure_end = False
 
     def tell(self, source: str, pairs: Pairs) -> None:
         """Add what *source* tells, if anything."""
@@ -66,6 +69,11 @@ class Readings:
     def note_texts(self, names: Sequence[str], rules: str) -> None:
         """Note titles, slugs and folded rules, for what they tell beside the question."""
         self.names, self.rules = names, rules
+
+    def doubt_end(self, words: str, window: Window | None) -> None:
+        """Make the end unsure if *words*, of which *window* was read, tell another hour."""
+        end = self.find("end")
+        self.unsure_end |= bool(end) and tells_another_hour(words, window, end)
 
     def find(self, name: str) -> str:
         """Return the first value told for *name*."""
@@ -135,6 +143,9 @@ def _finish(builder: Builder, readings: Readings) -> None:
         if found:
             builder.replace("subject", f"country:{found}")
     _tell_apart(builder, readings)
+    end = builder.get("end")
+    if readings.unsure_end and not end.endswith(UNSURE):
+        builder.replace("end", f"{end}{UNSURE}")
     grid = data("economics")["grids"].get(builder.get("indicator"))
     if grid and builder.get("range"):
         builder.replace("range", on_grid(builder.get("range"), grid))

@@ -46,6 +46,8 @@ CLOCK: Final = rf"(?: (?P<clock>{_unnamed(_PHRASE.pattern)}))?"
 """An hour, or a zone alone, that may follow a day."""
 LEAD: Final = rf"(?: (?P<lead>{_unnamed(_TIME)})(?: on)?)?"
 """An hour that may stand before a day: "by 5 pm et on january 20"."""
+SPOKEN: Final = _unnamed(_PHRASE.pattern)
+"""An hour or a plain zone anywhere in a text."""
 
 _ZONES: Final = {
     "et": "", "est": "", "edt": "", "eastern": "", "eastern standard": "", "eastern daylight": "",

@@ -36,13 +36,17 @@ _MONTHS: Final = (
     "nov",
     "dec",
 )
-_MONTH = (
-    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
-    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+MONTH_NAMES: Final = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
+"""The months, of folded words."""
+_MONTH = rf"(?P<month>{MONTH_NAMES})"
 _DAY = r"(?P<day>\d{1,2})(?!\d)(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>20\d\d)"
-_BEFORE = r"(?<!on or )\b(?P<word>before)"
+_BEFORE = r"(?<!on or )\b(?P<word>before|prior to)"
+_UNTIL = r"\b(?P<word>by|on or before|through|not? later than)"
+_DAY_START: Final = "00:00"
 _DAY_END: Final = "23:59"
 
 MONTH: Final = re.compile(rf"{_MONTH}(?: {_YEAR})?")
@@ -55,7 +59,7 @@ _FORMS: Final = (
     re.compile(rf"{_BEFORE}{LEAD} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"),
     re.compile(rf"{_BEFORE} {_MONTH} {_YEAR}"),
     re.compile(rf"{_BEFORE} {_YEAR}"),
-    re.compile(rf"\b(?P<word>by|on or before|through){LEAD} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"),
+    re.compile(rf"{_UNTIL}{LEAD} {_MONTH} {_DAY}(?: {_YEAR})?{CLOCK}"),
     re.compile(rf"\b(?P<word>by) (?:the )?end of {_YEAR}"),
     re.compile(rf"\b(?P<word>by) (?:the )?end of {_MONTH}(?: {_YEAR})?"),
     re.compile(rf"\b(?P<word>in|during) {_MONTH}(?: {_YEAR})?(?! \d)"),
@@ -97,7 +101,7 @@ def find_window(words: str, hint: str = "") -> Window | None:
 
 def _window(found: re.Match[str], hint: str) -> Window | None:
     told = found.groupdict()
-    word, day = told["word"], int(told.get("day") or 0)
+    word, day = told["word"].replace("prior to", "before"), int(told.get("day") or 0)
     month = month_number(told.get("month") or "")
     year = told.get("year") or _year_by_hint(month, day, word, hint)
     if not year:
@@ -106,25 +110,33 @@ def _window(found: re.Match[str], hint: str) -> Window | None:
         first, last = _bounds(int(year), month, day)
     except (ValueError, OverflowError):
         return None
-    clock = _clock(told) if day else NO_CLOCK
+    clock = _clock(told, word) if day else NO_CLOCK
     if not clock.hour and word == "before":
         last = first - timedelta(days=1)
     start = first.isoformat() if word in ("in", "during") else ""
     return Window(word, start, _end_at(last, clock), found.span())
 
 
-def _clock(told: Mapping[str, str | None]) -> Clock:
-    """Return what stands before the day and behind it: "by 5 pm on january 20 (pt)"."""
-    return read_clock(" ".join(filter(None, (told["lead"], told["clock"]))))
+def _clock(told: Mapping[str, str | None], word: str) -> Clock:
+    """Return what stands before the day and behind it: "by 5 pm on january 20 (pt)".
+
+    "Before 12 am" is the start of its day. "By" or "through" 12 am is often meant as the end.
+    """
+    clock = read_clock(" ".join(filter(None, (told["lead"], told["clock"]))))
+    return clock._replace(sure=clock.sure and (clock.hour != _DAY_START or word == "before"))
 
 
 def _end_at(day: date, clock: Clock) -> str:
     """Return the end of a window on *day* at *clock*: the last day, the hour if it is not whole."""
-    hour = clock.hour or _DAY_END
-    if hour == "00:00":
-        day, hour = day - timedelta(days=1), _DAY_END
-    told = "" if hour == _DAY_END and not clock.zone else f" {hour} {clock.zone}".rstrip()
-    return f"{day.isoformat()}{told}{'' if clock.sure else UNSURE}"
+    if clock.hour == _DAY_START:
+        day, clock = day - timedelta(days=1), clock._replace(hour="")
+    return f"{day.isoformat()}{hour_of_end(clock)}{'' if clock.sure else UNSURE}"
+
+
+def hour_of_end(clock: Clock) -> str:
+    """Return what stands behind the day of an end at *clock*; nothing where the day is whole."""
+    whole = clock.hour in ("", _DAY_END) and not clock.zone
+    return "" if whole else f" {clock.hour or _DAY_END} {clock.zone}".rstrip()
 
 
 def _bounds(year: int, month: int, day: int) -> tuple[date, date]:

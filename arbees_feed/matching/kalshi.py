@@ -238,6 +238,7 @@ def _read_proposition(readings: Readings, listing: KalshiListing, title: str) ->
     elif window is not None:
         readings.tell("title", proposition(title, ""))
         readings.tell("yes_sub_title", (("end", window.end),))
+        readings.doubt_end(outcome, window)
 
 
 def _read_deadline(readings: Readings, rules: str, open_time: str) -> None:
@@ -248,3 +249,4 @@ def _read_deadline(readings: Readings, rules: str, open_time: str) -> None:
         # Nothing counts that came before the market, whether the rules say so or not.
         issue = f"{ISSUANCE} {eastern(open_time)[0]}".strip()
         readings.tell("rules", (("end", window.end), ("start", window.start or issue)))
+    readings.doubt_end(rules, window)

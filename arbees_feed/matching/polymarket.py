@@ -11,7 +11,7 @@ from typing import Final
 from arbees_feed.matching import polymarket_games
 from arbees_feed.matching.assemble import Readings
 from arbees_feed.matching.clocks import CLOCK, LEAD
-from arbees_feed.matching.dates import ISSUANCE, day_of, eastern, find_window
+from arbees_feed.matching.dates import ISSUANCE, MONTH_NAMES, Window, day_of, eastern, find_window
 from arbees_feed.matching.frame import Frame
 from arbees_feed.matching.listing import RULES_READ, PolymarketListing, within
 from arbees_feed.matching.placeholders import Pairs
@@ -29,7 +29,8 @@ _US_WHO: Final = re.compile(r"t[a-z]c-.+-([a-z]{2,6})")
 _US_ROUND: Final = re.compile(r"(?P<event>.+)-round(?P<round>\d)leader")
 _ELECTION: Final = re.compile(r"(20\d\d) (?:\w+ ){0,4}?(?:elections?|midterms?|primary)")
 _DEADLINE: Final = re.compile(
-    rf"(?:by|before|on or before){LEAD} [a-z]{{3,9}} \d{{1,2}} 20\d\d{CLOCK}"
+    r"(?:by|on or before|before|prior to|not? later than)"
+    rf"{LEAD} (?:{MONTH_NAMES}) \d{{1,2}}(?!\d)(?:st|nd|rd|th)?(?: 20\d\d)?{CLOCK}"
 )
 _OFFICES: Final = ("party_wins", "nominee", "person_wins")
 _AUTUMN: Final = ("10", "11", "12")
@@ -58,7 +59,7 @@ def parse_polymarket(listing: PolymarketListing) -> Frame:
     if not readings.find("kind"):
         readings.tell("title", proposition(title, hint))
     if readings.find("end") or readings.find("kind") == "proposition_dated":
-        _read_deadline(readings, rules, listing.open_time)
+        _read_deadline(readings, rules, hint, listing.open_time)
     return readings.frame(VENUE, listing.market_id, listing.event_id)
 
 
@@ -128,11 +129,22 @@ def _who(competition: str, code: str) -> Pairs:
     return (("subject", team),) if team else ()
 
 
-def _read_deadline(readings: Readings, rules: str, open_time: str) -> None:
+def _read_deadline(readings: Readings, rules: str, hint: str, open_time: str) -> None:
     """Read the last day that the description names first: rules beat titles, and must agree."""
-    found = _DEADLINE.search(rules)
-    window = find_window(found[0]) if found else None
+    window = _deadline(rules, hint)
     if window is not None:
         readings.tell("rules", (("end", window.end),))
+    readings.doubt_end(rules, window)
     if "between market creation and" in rules:
         readings.tell("rules", (("start", f"{ISSUANCE} {eastern(open_time)[0]}".strip()),))
+
+
+def _deadline(rules: str, hint: str) -> Window | None:
+    """Return the first deadline on a day, with its place in *rules*."""
+    for found in _DEADLINE.finditer(rules):
+        window = find_window(found[0], hint)
+        if window is not None:
+            first, last = window.span
+            span = found.start() + first, found.start() + last
+            return Window(window.word, window.start, window.end, span)
+    return None

@@ -117,6 +117,13 @@ def test_other_words_behind_a_day_are_no_hour(words: str) -> None:
         ("before jan 21 2027 utc", "2027-01-20 23:59 utc"),
         # A deadline strictly before a day's own hour keeps the day.
         ("before jan 21 2027 11:59 pm et", "2027-01-21"),
+        # Only "before" tells which end of the day its first hour is.
+        ("by jan 21 2027 12:00 am et", f"2027-01-20{UNSURE}"),
+        ("by 12 am on jan 21 2027", f"2027-01-20{UNSURE}"),
+        ("by jan 21 2027 0:00 et", f"2027-01-20{UNSURE}"),
+        ("through jan 21 2027 12 am", f"2027-01-20{UNSURE}"),
+        ("on or before jan 21 2027 00:00", f"2027-01-20{UNSURE}"),
+        ("prior to jan 21 2027 00:00", "2027-01-20"),
         ("by jan 20 2027 at midnight", f"2027-01-20{UNSURE}"),
         ("before jan 21 2027 at midnight", f"2027-01-20{UNSURE}"),
         ("by midnight et on jan 20 2027", f"2027-01-20{UNSURE}"),
