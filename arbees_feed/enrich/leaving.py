@@ -11,6 +11,7 @@ from arbees_feed.core.venue import Found
 
 ENDED = frozenset({"closed", "settled"})
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -67,9 +68,9 @@ class Leaving:
         shorten(self._gone, self._kept)
 
 
-def shorten(markets: dict[MarketId, T], kept: int) -> int:
+def shorten(known: dict[K, T], kept: int) -> int:
     """Forget the oldest beyond *kept*; return how many."""
-    surplus = max(0, len(markets) - kept)
-    for market in list(itertools.islice(markets, surplus)):
-        del markets[market]
+    surplus = max(0, len(known) - kept)
+    for name in list(itertools.islice(known, surplus)):
+        del known[name]
     return surplus

@@ -14,6 +14,7 @@ from arbees_feed.core.model import MarketId, MarketMeta
 from arbees_feed.core.text import is_name
 from arbees_feed.core.venue import Catalogue, Found
 from arbees_feed.enrich.checked import checked
+from arbees_feed.enrich.corrections import Corrections
 from arbees_feed.enrich.crawl import Crawling, Fetcher, is_worth_repeating
 from arbees_feed.enrich.leaving import Leaving, shorten
 from arbees_feed.enrich.progress import EnrichStats, Progress
@@ -21,6 +22,9 @@ from arbees_feed.enrich.rechecks import Rechecks
 from arbees_feed.enrich.timing import REAL_TIME, Timing
 from arbees_feed.enrich.writer import MetadataWriter
 from arbees_feed.errors import ProtocolViolation, RedisUnavailable, RequestFailed
+
+CORRECTED_AT_ONCE = 50
+"""Written before others have their turn: the loop carries the prices."""
 
 
 class EnrichOptions(msgspec.Struct, frozen=True):
@@ -82,7 +86,7 @@ class Enricher:
         self._wake = asyncio.Event()
         self._begun = False
         self._announced: dict[MarketId, MarketMeta] = {}
-        self._corrected: dict[MarketId, MarketMeta] = {}
+        self._corrections = Corrections(options.unknown_kept)
         # Never asked for; asked for in vain, by time; found by asking (bounded, all three).
         self._shown: dict[MarketId, None] = {}
         self._asked_s: dict[MarketId, float] = {}
@@ -149,18 +153,19 @@ class Enricher:
         self._due_s = self._timing.monotonic()
         self._wake.set()
 
-    def correct(self, markets: Sequence[MarketMeta]) -> None:
+    def correct(self, found: Found) -> None:
         """Take what the venue has just said, asked by somebody else; it is written very soon."""
-        self._corrected.update((meta.market_id, meta) for meta in markets)
-        shorten(self._corrected, self._options.unknown_kept)
+        self._corrections.add(found)
         self._wake.set()
 
     def remove(self, markets: Iterable[MarketId]) -> None:
         """Take all metadata of these markets out of Redis soon: they are gone for good."""
         given_up = set(markets)
-        for known in (self._announced, self._corrected, self._shown, self._asked_s, self._found):
+        for known in (self._announced, self._shown, self._asked_s, self._found):
             for market in given_up & known.keys():
                 del known[market]
+        for market in given_up:
+            self._corrections.forget(market)
         self._rechecks.forget(given_up)
         self._leaving.give_up(given_up, self._timing.monotonic())
         self._wake.set()
@@ -197,15 +202,15 @@ class Enricher:
 
     async def _write_corrected(self) -> None:
         """Write what should not have to wait until a listing, or a round of lookups, is done."""
-        if not self._corrected:
+        if not self._corrections:
             return
         # Found earlier: it must not undo this.
         await self._write_unwritten()
-        corrected = dict(self._corrected)
-        await self._writer.write(self._living(Found(markets=list(corrected.values()))))
-        for market, meta in corrected.items():
-            if self._corrected.get(market) is meta:
-                del self._corrected[market]
+        while self._corrections:
+            some = self._corrections.first(CORRECTED_AT_ONCE)
+            await self._writer.write(self._living(some))
+            self._corrections.written(some)
+            await asyncio.sleep(0)
 
     async def _list(self) -> None:
         """Finish the listing that is under way, or make a new one."""
@@ -266,7 +271,8 @@ class Enricher:
                 now_s = self._timing.monotonic()
                 self._progress.found(len(found.markets), listing.requests, now_s)
                 self._rechecks.listed(meta.market_id for meta in found.markets)
-                self._unwritten = self._living(found)
+                page = (listing, listing.requests)
+                self._unwritten = self._living(self._corrections.left_by(found, page))
                 await self._write_unwritten()
                 await self._write_corrected()
                 if self._listing is not listing:

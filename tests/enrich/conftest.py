@@ -9,7 +9,7 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 from support.feed import valkey as running_server
 
-from arbees_feed.core.model import MarketId, MarketMeta
+from arbees_feed.core.model import EventMeta, MarketId, MarketMeta
 from arbees_feed.core.ratelimit import Rates
 from arbees_feed.core.venue import CatalogueStats, Crawl, Found, Request, Selection
 from arbees_feed.enrich.timing import Timing
@@ -66,6 +66,7 @@ class Venue:
         self.allowed: list[Found] = []
         self.fees_told: list[Found] = []
         self.markets: dict[MarketId, MarketMeta] = {}
+        self.events: dict[str, EventMeta] = {}
         self.listings: list[int | None] = []
         self.lookups: list[list[MarketId]] = []
         self.requests: list[str] = []
@@ -125,6 +126,8 @@ class Venue:
             if self.violations:
                 raise self.violations.pop()
             yield Found(markets=[m for m in self.markets.values() if m.event_id == event])
+            if event in self.events:
+                yield Found(events=[self.events[event]])
         if events:
             return
         if self.fees_told:

@@ -186,3 +186,16 @@ async def test_what_is_gone_is_not_looked_up_again(venue: Any, redis: Redis, clo
     enricher.outdated()
     await clock.run(enricher.run, rounds=2)
     assert venue.lookups == [["M7"]]
+
+
+async def test_nor_once_redis_has_lost_its_data(venue: Any, redis: Redis, clock: Any) -> None:
+    venue.add(msgspec.structs.replace(market(7), status="settled"), market(8))
+    shown = [MarketId("M7"), MarketId("M8")]
+    enricher = enricher_of(venue, redis, clock, shown)
+    await clock.run(enricher.run)
+    shown.clear()
+    await clock.run(enricher.run, rounds=3)
+    assert not await redis.exists("market:M7:meta")
+    enricher.forget_written()
+    await clock.run(enricher.run)
+    assert venue.lookups == [["M7", "M8"], ["M8"]]

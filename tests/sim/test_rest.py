@@ -74,6 +74,28 @@ async def test_kalshi_events_nest_their_markets_on_request(open_sim, http):
     assert {one["category"] for one in everything["series"]} == {"Sports"}
 
 
+async def test_kalshi_lists_only_what_has_changed_since_the_time_asked_for(open_sim, http):
+    sim = await open_sim(settle_delay_s=3600.0)
+    ended = sim.world.market(sim.kalshi_tickers[0])
+    rest = sim.kalshi_rest_url
+    now_s = wall_clock_ms() // 1000
+
+    async def since(unix_s):
+        asked = {"min_updated_ts": unix_s, "limit": 200}
+        markets = await get(http, f"{rest}/markets", mve_filter="exclude", **asked)
+        events = await get(http, f"{rest}/events", with_nested_markets="true", **asked)
+        tickers = {market["ticker"] for market in markets["markets"]}
+        return tickers, {event["event_ticker"] for event in events["events"]}
+
+    assert await since(now_s) == (set(), set())
+    sim.close_market(ended.id)
+    opened = sim.open_market("kalshi")
+    assert await since(now_s) == ({ended.id, opened.id}, {ended.event.id, opened.event.id})
+    assert await since(now_s + 3600) == (set(), set())
+    everything, _ = await since(0)
+    assert everything == {market.id for market in sim.world.markets("kalshi")}
+
+
 async def test_kalshi_orderbooks_are_both_sides_best_last(open_sim, http):
     sim = await open_sim()
     first, second, *_ = sim.kalshi_tickers
